@@ -1,0 +1,56 @@
+# Needs Python 3.11-3.13 and make. Every target first sets up .venv from requirements/dev.txt when it is
+# missing or stale: one environment for all of them, so that `make test` after `make lab` installs nothing.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab run test outputs lock
+
+# The first suitable Python here; another one with `make lab PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && exit; \
+  done; echo python3)
+# Empty for the CPU; cu118, cu126, cu129 or cu130 for Paddle's GPU build.
+GPU ?=
+VENV := .venv/bin
+
+# Passed on to JupyterLab.
+OPTIONS ?=
+
+# The notebooks' kernel is .venv's own, even where the user has another one named python3.
+export JUPYTER_PREFER_ENV_PATH := 1
+export JUPYTER_PLATFORM_DIRS := 1
+
+help:  ## Print this list
+	@echo "make TARGET, with"
+	@sed -n 's/^\([a-z]*\):.*## /\1@/p' Makefile | awk -F@ '{ printf "  %-9s%s\n", $$1, $$2 }'
+	@echo "Run sizes: make run COURSE_RUN=quick (or class, full).  Real data: make run COURSE_DATA=folder."
+	@echo "Paddle's GPU build instead of the CPU one (unmeasured): make lab GPU=cu126 (or cu118, cu129, cu130)."
+
+setup:  ## Only set up .venv (the other targets do it by themselves)
+	@$(PYTHON) tools/setup_env.py --gpu "$(GPU)"
+
+lab: setup  ## Open the notebooks in JupyterLab
+	@echo "Opening JupyterLab on notebooks/ (Ctrl-C twice ends it)."
+	@$(VENV)/python -m jupyterlab --LabApp.news_url=None $(OPTIONS) notebooks
+
+run: setup  ## Execute every notebook into build/, with an HTML page each, and end with a table of results
+	@$(VENV)/python tools/run_notebooks.py
+
+test: setup  ## Check style, then run unit tests, doctests and the notebooks against their committed outputs
+	@echo "Checking style: ruff check, ruff format."
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@echo "Running unit tests, doctests and the notebooks (nbval, strict): pytest."
+	@$(VENV)/python -m pytest tests helpers data_scripts notebooks --nbval --nbval-current-env \
+	  --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+outputs: setup  ## Re-run every notebook on phantoms and rewrite its committed outputs (FORCE=1: measured cells too)
+	@$(VENV)/python tools/run_notebooks.py --write-outputs $(if $(FORCE),--force)
+
+COMPILE = build/uv/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header pyproject.toml --extra cpu
+lock:  ## Rewrite requirements/*.txt from pyproject.toml (for contributors; keeps the versions that still fit)
+	@echo "Compiling requirements/cpu.txt and requirements/dev.txt."
+	@$(PYTHON) -m venv --clear build/uv && build/uv/bin/python -m pip install -q uv
+	@$(COMPILE) -o requirements/cpu.txt
+	@$(COMPILE) --extra dev -o requirements/dev.txt
+	@rm -r build/uv
