@@ -1,0 +1,161 @@
+"""The trust boundary: every byte that comes from outside, and every file that must survive a crash, passes here.
+
+Used by all notebooks, mostly unseen: one exception with a sentence in it, hashes, atomic writes, weights.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import safetensors
+from safetensors.numpy import load_file, save
+
+
+class DataError(ValueError):
+    """A file or folder that cannot be used: one sentence with the file, what is wrong, and what to do.
+
+    Args:
+        path: The file or folder.
+        fault: What is wrong with it, without a full stop.
+        remedy: What the reader can do about it, without a full stop.
+
+    Example:
+        >>> print(DataError("scans/a.nii.gz", "it ends too early", "copy it again"))
+        scans/a.nii.gz: it ends too early; copy it again.
+
+    Taught in notebook 01.
+    """
+
+    def __init__(self, path: str | os.PathLike, fault: str, remedy: str):
+        self.path, self.fault, self.remedy = Path(path), fault, remedy
+        super().__init__(f"{self.path.as_posix()}: {fault}; {remedy}.")
+
+
+def write_atomic(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> Path:
+    """Write a file so that its name never stands for half of it, whatever happens meanwhile.
+
+    Args:
+        path: Where the file shall be; its folder is made if missing.
+        write: Called with a binary file open for writing.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written; an older file of that name stays as it was.
+
+    Example:
+        >>> folder = tempfile.mkdtemp()
+        >>> write_atomic(f"{folder}/a.txt", lambda file: file.write(b"whole")).read_bytes()
+        b'whole'
+
+    Used by every notebook that saves something.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, 0o644)  # mkstemp makes files that only their owner can read
+        os.replace(part, path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def write_json(path: str | os.PathLike, value: Any) -> Path:
+    """Write JSON that is readable, sorted as given, and never half there.
+
+    Example:
+        >>> write_json(f"{tempfile.mkdtemp()}/a.json", {"auc": 0.9}).read_text()
+        '{\\n  "auc": 0.9\\n}\\n'
+
+    Used by every notebook that saves a result.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_atomic(path, lambda file: file.write(text.encode("utf8")))
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read JSON.
+
+    Raises:
+        DataError: If the file is missing, cut short or no JSON.
+
+    Used by every notebook that reads a result.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf8"))
+    except FileNotFoundError:
+        raise DataError(path, "there is no such file", "check the name") from None
+    except ValueError as error:
+        raise DataError(path, f"it is not whole JSON ({error})", "delete it and make it again") from None
+
+
+def hash_bytes(*parts: bytes) -> str:
+    """SHA-256 of some bytes, as 64 hexadecimal digits.
+
+    Example:
+        >>> hash_bytes(b"lung")[:8]
+        'd08c7b73'
+
+    Used by the splits of every notebook.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def hash_file(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's content, whatever its name and date.
+
+    Raises:
+        DataError: If the file cannot be read.
+
+    Used by the splits of every notebook: the same scan falls into the same set on every machine.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(path, f"it cannot be read ({error.strerror})", "check the disk and the permissions") from None
+
+
+def save_weights(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> Path:
+    """Save named arrays as safetensors, a format that holds numbers and cannot run code.
+
+    Example:
+        >>> path = save_weights(f"{tempfile.mkdtemp()}/w.safetensors", {"a": np.ones(2, "float32")})
+        >>> load_weights(path)["a"]
+        array([1., 1.], dtype=float32)
+
+    Taught in notebook 01.
+    """
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return write_atomic(path, lambda file: file.write(save(whole)))
+
+
+def load_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Load what `save_weights` saved.
+
+    Raises:
+        DataError: If the file is missing or is not safetensors (a pickle, for one, is refused unread).
+
+    Taught in notebook 01.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise DataError(path, "there is no such file", "train first, or check the name") from None
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DataError(path, f"it is not a safetensors file ({error})", "save weights with training.save") from None
