@@ -50,6 +50,20 @@ class Estimate:
         return f"{name} {figure} ({counts}), 95 % interval {interval}; {rule}"
 
     @property
+    def verdict(self) -> str:
+        """Whether the figure can be told from that of the trivial rule, in words.
+
+        Example:
+            >>> print(Estimate("accuracy", 47 / 60, *wilson(47, 60), 47, 60, "always-majority", 0.5).verdict)
+            accuracy is better than always-majority: the whole interval lies above it
+        """
+        if self.value is None:
+            return str(self)
+        if self.low > self.baseline:
+            return f"{self.name} is better than {self.baseline_name}: the whole interval lies above it"
+        return f"{self.name} cannot be told from {self.baseline_name}: the interval reaches down to it"
+
+    @property
     def row(self) -> list[str]:
         """Its line in a table, under ``HEADER``."""
         counts = plural(self.cases, "case") if self.hits is None else f"{self.hits} of {self.cases}"

@@ -35,6 +35,9 @@ class DataError(ValueError):
         self.path, self.fault, self.remedy = Path(path), fault, remedy
         super().__init__(f"{self.path.as_posix()}: {fault}; {remedy}.")
 
+    def __reduce__(self):  # so that it comes back whole from another process
+        return type(self), (self.path, self.fault, self.remedy)
+
 
 def write_atomic(path: str | os.PathLike, write: Callable[[IO[bytes]], object]) -> Path:
     """Write a file so that its name never stands for half of it, whatever happens meanwhile.
@@ -97,7 +100,9 @@ def read_json(path: str | os.PathLike) -> Any:
         return json.loads(Path(path).read_text(encoding="utf8"))
     except FileNotFoundError:
         raise DataError(path, "there is no such file", "check the name") from None
-    except ValueError as error:
+    except OSError as error:
+        raise DataError(path, f"it cannot be read ({error.strerror})", "check the disk and the permissions") from None
+    except (ValueError, RecursionError) as error:
         raise DataError(path, f"it is not whole JSON ({error})", "delete it and make it again") from None
 
 

@@ -1,0 +1,115 @@
+"""Where a network looked: hide one part of the scan after the other and see how its answer changes.
+
+Used by notebook 01.
+"""
+
+import numpy as np
+import paddle
+from scipy import ndimage
+
+from helpers import ct
+
+
+def occlusion(network: paddle.nn.Layer, volume: np.ndarray, side: int = 10, step: int = 6) -> np.ndarray:
+    """Hide one cube of the scan after the other, and record how far the log-odds of class 1 fall.
+
+    A hidden cube is filled with the middle value of the lung around it (its 25th percentile), so that hiding does not
+    look like a new lesion.
+
+    Args:
+        network: A trained `CNN3D`.
+        volume: ``float32`` [x, y, z] in [0, 1], prepared as for training.
+        side: Of the cube, in voxels.
+        step: From one cube to the next, in voxels.
+
+    Returns:
+        ``float32`` [x, y, z]: the mean fall over the cubes that covered a voxel. Positive where the network found
+        evidence for class 1.
+
+    Raises:
+        ValueError: If the volume has not three axes.
+
+    Example:
+        >>> class Mean(paddle.nn.Layer):
+        ...     def forward(self, volumes):
+        ...         return volumes[:, :, 4:6, 4:6, 4:6].mean(axis=[2, 3, 4])
+        >>> volume = np.zeros((12, 12, 12), "float32")
+        >>> volume[4:6, 4:6, 4:6] = 1
+        >>> heat = occlusion(Mean(), volume, side=4, step=2)
+        >>> tuple(int(i) for i in np.unravel_index(heat.argmax(), heat.shape))
+        (4, 4, 4)
+
+    Taught in notebook 01. Source: Zeiler and Fergus 2014.
+    """
+    if volume.ndim != 3:
+        raise ValueError(f"a volume has three axes, but this one has the shape {volume.shape}")
+    starts = [sorted({*range(0, length - side, step), length - side}) for length in volume.shape]
+    boxes = [tuple(slice(start, start + side) for start in corner) for corner in _corners(starts)]
+    total, count = np.zeros(volume.shape, np.float32), np.zeros(volume.shape, np.float32)
+    for box in boxes:
+        count[box] += 1
+    boxes = [box for box in boxes if volume[box].max() > 0.1]  # hiding bare air changes nothing, and there is much
+    network.eval()
+    with paddle.no_grad():
+        whole = _answers(network, [volume])[0]
+        for start in range(0, len(boxes), 16):
+            hidden = []
+            for box in boxes[start : start + 16]:
+                copy = np.array(volume)
+                copy[box] = np.percentile(volume[box], 25)
+                hidden.append(copy)
+            for box, answer in zip(boxes[start : start + 16], _answers(network, hidden), strict=True):
+                total[box] += whole - answer
+    return total / np.maximum(count, 1)
+
+
+def on_scan(heat: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Bring a heat map from the voxels of a prepared volume to those of its scan, corners on corners.
+
+    Example:
+        >>> on_scan(np.float32([0, 2]).reshape(2, 1, 1), (3, 1, 1)).ravel()
+        array([0., 1., 2.], dtype=float32)
+
+    Taught in notebook 01.
+    """
+    return ndimage.zoom(heat, [new / old for new, old in zip(shape, heat.shape, strict=True)], order=1)
+
+
+def pointing(heat: np.ndarray, lesions: np.ndarray | None, scan: ct.Volume, share: float = 0.05) -> str:
+    """Hold a heat map against the truth: of the hottest lung voxels, how many lie in a lesion?
+
+    Only voxels that can be lung (-950 to -150 HU) or lie in a lesion count, so that a network which merely found the
+    lungs does no better than chance.
+
+    Args:
+        heat: [x, y, z] on the voxels of the scan, larger where the network leaned more.
+        lesions: ``bool`` [x, y, z], or None where no mask is stored.
+        scan: The scan.
+        share: Of the lung voxels that count as the hottest.
+
+    Returns:
+        One sentence: the share of the hottest voxels inside the lesions, beside the share of the lungs that they fill.
+
+    Example:
+        >>> scan = ct.Volume(np.full((10, 5, 2), -800.0), (1.0, 1.0, 1.0), "scan", "RAS")
+        >>> heat = np.arange(100.0).reshape(scan.hu.shape)
+        >>> pointing(heat, heat >= 90, scan)
+        '100 % of the hottest lung voxels lie in a lesion; by chance it would be 10 %.'
+
+    Taught in notebook 01.
+    """
+    if lesions is None:
+        return "No mask is stored beside this scan, so that the heat cannot be held against the truth."
+    lung = lesions | ((scan.hu > -950) & (scan.hu < -150))
+    hottest = np.argsort(heat[lung])[-max(1, round(share * lung.sum())) :]
+    inside, chance = 100 * lesions[lung][hottest].mean(), 100 * lesions[lung].mean()
+    return f"{inside:.0f} % of the hottest lung voxels lie in a lesion; by chance it would be {chance:.0f} %."
+
+
+def _corners(starts):
+    return ((a, b, c) for a in starts[0] for b in starts[1] for c in starts[2])
+
+
+def _answers(network, volumes):
+    stack = np.stack(volumes).transpose(0, 3, 2, 1)[:, None]
+    return network(paddle.to_tensor(np.ascontiguousarray(stack))).numpy()[:, 0]

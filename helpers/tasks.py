@@ -1,0 +1,239 @@
+"""The jobs of the course, each one frozen `Task` that its notebook opens field by field and the commands run whole.
+
+Used by every notebook and by `python -m helpers.train`: one source of truth for data, network, schedule and metric.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import paddle
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from helpers import augment, datasets, metrics, networks, passports, phantoms, runtime, samples, training
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job: its data, network, loss, schedule and metric, what a trivial rule gets and what was published."""
+
+    name: str
+    run: runtime.Run
+    data: Callable[[], datasets.ScanFolder]
+    shape: tuple[int, int, int]  # of a prepared volume, x, y, z
+    vary: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+    network: Callable[[], paddle.nn.Layer]
+    loss: training.Loss
+    metric: training.Metric
+    schedule: training.Schedule
+    baseline: Callable[[np.ndarray, datasets.Split], metrics.Estimate]  # what a rule without a network reaches
+    published: tuple[float, str]
+
+
+class Sets(NamedTuple):
+    """The three sets as samples: only the training set is varied."""
+
+    train: samples.Samples
+    valid: samples.Samples
+    test: samples.Samples
+
+
+def ct(run: runtime.Run) -> Task:
+    """Notebook 01: does this chest CT show ground-glass opacities?
+
+    Args:
+        run: From `runtime.start`; its size sets volumes, width and epochs. "full" is the published recipe, with the
+            decay of the learning rate in fact applied; the others are cut to what a laptop can do.
+
+    Example:
+        >>> task = ct(runtime.Run(seed=0, size="full", device="cpu", data_root="data"))
+        >>> task.shape, task.schedule.epochs, task.schedule.rate
+        ((128, 128, 64), 100, 0.0001)
+
+    Taught in notebook 01.
+    """
+    small = (46, 46, 46)
+    shape, width, scans, schedule = {
+        "quick": (small, 4, phantoms.CTSettings(150, 150, 88, run.seed), _one_cycle(10)),
+        "class": (small, 8, phantoms.CTSettings(400, 400, 88, run.seed), _one_cycle(16)),
+        "full": ((128, 128, 64), 64, phantoms.CTSettings(100, 100, 256, run.seed), training.Schedule(100, 2, 1e-4)),
+    }[run.size]
+    return Task(
+        name="ct",
+        run=run,
+        data=lambda: datasets.open_ct(scans, run.data_root),
+        shape=shape,
+        vary=_vary_scan,
+        network=lambda: networks.CNN3D(width, shape),
+        loss=paddle.nn.functional.binary_cross_entropy_with_logits,
+        metric=correct_share,
+        schedule=schedule,
+        baseline=mean_and_sd_rule,
+        published=(0.7833, "best validation accuracy of the Keras tutorial, 47 of 60"),
+    )
+
+
+TASKS = {"ct": ct}
+BY_HEART = training.Schedule(epochs=12, batch=8, rate=5e-3)  # enough to know two dozen scans by heart
+
+
+def make_sets(task: Task, volumes: np.ndarray, split: datasets.Split) -> Sets:
+    """Turn prepared volumes and a split into the three sets that training and testing draw from.
+
+    Taught in notebook 01.
+    """
+    labels, seed = split.data.labels, task.run.seed
+    return Sets(
+        samples.Samples(volumes, labels, split.train, seed, task.vary),
+        samples.Samples(volumes, labels, split.valid, seed),
+        samples.Samples(volumes, labels, split.test, seed),
+    )
+
+
+def leaky_sets(task: Task, volumes: np.ndarray, split: datasets.Split, scans: int = 24) -> Sets:
+    """The published mistake: validate on the training scans. The labels are shuffled, so there is nothing to learn.
+
+    Args:
+        task: Gives the seed.
+        volumes: As in `make_sets`.
+        split: The test set stays honest: other scans, their labels shuffled too.
+        scans: Training scans; few, so that they are soon known by heart.
+
+    Taught in notebook 01.
+    """
+    labels = np.random.default_rng(task.run.seed).permutation(np.arange(len(volumes)) % 2)
+    few = samples.Samples(volumes, labels, split.train[:scans], task.run.seed)
+    return Sets(few, few, samples.Samples(volumes, labels, split.test, task.run.seed))
+
+
+def train(task: Task, network: paddle.nn.Layer, sets: Sets, **options) -> training.Fit:
+    """Train a network by the task's own loss, metric and schedule; ``options`` go to `training.fit`.
+
+    Taught in notebook 01.
+    """
+    facts = {"loss": task.loss, "metric": task.metric, "schedule": task.schedule, "seed": task.run.seed}
+    return training.fit(network, sets.train, sets.valid, **facts | options)
+
+
+def probabilities(network: paddle.nn.Layer, where: samples.Samples) -> np.ndarray:
+    """The network's probability of class 1 for every case of a set, float32 [cases].
+
+    Taught in notebook 01.
+    """
+    return 1 / (1 + np.exp(-training.predict(network, where)[:, 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a network said of the test cases: ``cases`` (indices), ``truth``, ``score`` (probability) and figures."""
+
+    cases: np.ndarray
+    truth: np.ndarray
+    score: np.ndarray
+    report: metrics.BinaryReport
+
+    def __str__(self) -> str:
+        return str(self.report)
+
+    @property
+    def curve(self) -> metrics.RocCurve:
+        """The ROC curve; without a point where the test set lacks a class."""
+        if len(set(self.truth)) < 2:
+            return metrics.RocCurve(np.zeros(0), np.zeros(0), np.zeros(0))
+        return metrics.roc_curve(self.truth, self.score)
+
+    def worst(self, count: int = 8) -> np.ndarray:
+        """Places in this evaluation, those first where the network was surest and wrong."""
+        return np.argsort(-np.abs(self.truth - self.score), kind="stable")[:count]
+
+
+def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:
+    """Accuracy, sensitivity, specificity and ROC AUC on the test set, with intervals and trivial baselines.
+
+    Taught in notebook 01.
+    """
+    truth, score = sets.test.targets, probabilities(network, sets.test)
+    report = metrics.binary_report(truth, score, majority=int(sets.train.targets.mean() > 0.5))
+    return Evaluation(sets.test.where, truth, score, report)
+
+
+def say(classes: tuple[str, str], probability: float, truth: int) -> str:
+    """A prediction in words, with the truth beside it.
+
+    Example:
+        >>> say(("CT-0", "CT-23"), 0.873, 1)
+        '12.7 % CT-0, 87.3 % CT-23 (truth: CT-23)'
+
+    Taught in notebook 01.
+    """
+    parts = (f"{100 * part:.1f} % {name}" for part, name in zip((1 - probability, probability), classes, strict=True))
+    return f"{', '.join(parts)} (truth: {classes[truth]})"
+
+
+def passport(task: Task, split: datasets.Split, fit: training.Fit, found: Evaluation) -> passports.Passport:
+    """The record of a run: its ROC AUC with everything needed to judge it; also written under ``build/passports``.
+
+    Taught in notebook 01.
+    """
+    result = passports.Passport.of(
+        found.report.auc,
+        task=task.name,
+        published=task.published,
+        data=split.data.origin,
+        data_hash=split.data.hash,
+        split_hash=split.hash,
+        seed=task.run.seed,
+        run=task.run.size,
+        device=task.run.device,
+        versions=runtime.versions(),
+        seconds_per_step=fit.seconds_per_step,
+        minutes=fit.minutes,
+        peak_memory_gb=runtime.peak_memory(),
+    )
+    passports.write(result, runtime.BUILD / "passports" / f"{task.name}-{task.run.size}-{split.data.origin}.json")
+    return result
+
+
+def mean_and_sd_rule(volumes: np.ndarray, split: datasets.Split) -> metrics.Estimate:
+    """ROC AUC on the test set of a rule that knows two numbers a scan: the mean and the spread of its densities.
+
+    A network that does no better has learned nothing that needs a network.
+
+    Args:
+        volumes: ``float32`` [cases, x, y, z], as the network sees them.
+        split: The rule is fitted on the training set only.
+
+    Taught in notebook 01.
+    """
+    numbers = np.array([(volume.mean(), volume.std()) for volume in volumes])
+    labels = split.data.labels
+    if len(set(labels[split.train])) < 2:
+        return metrics.roc_auc(labels[split.test], np.zeros(len(split.test)))
+    rule = make_pipeline(StandardScaler(), LogisticRegression()).fit(numbers[split.train], labels[split.train])
+    return metrics.roc_auc(labels[split.test], rule.predict_proba(numbers[split.test])[:, 1])
+
+
+def correct_share(targets: np.ndarray, log_odds: np.ndarray) -> float:
+    """Accuracy over cases at a probability of one half, as the published curves show it.
+
+    Example:
+        >>> correct_share(np.array([0, 1, 1]), np.array([-2.0, 3.0, -1.0])) == 2 / 3
+        True
+
+    Taught in notebook 01.
+    """
+    return float(np.mean((log_odds > 0) == (targets > 0.5)))
+
+
+def _one_cycle(epochs: int) -> training.Schedule:
+    return training.Schedule(epochs, batch=8, rate=1e-2, kind="one-cycle", weight_decay=1e-4)
+
+
+def _vary_scan(volume: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Turn half of the volumes as published, and mirror half of them."""
+    if rng.random() < 0.5:
+        volume = augment.random_rotation(volume, rng)
+    return augment.mirror(volume) if rng.random() < 0.5 else volume
