@@ -8,16 +8,22 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from helpers import ct, datasets, runtime
+from helpers import ct, runtime, scans
+from helpers.estimates import plural
 from helpers.files import DataError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns 0 if all can be used, 1 if anything is refused."""
+    """Run the command; returns 0 if all can be used, 1 if anything is refused, 2 if the folder cannot be looked at."""
     parser = argparse.ArgumentParser(prog="python -m helpers.check", description="Check a folder of real data.")
     parser.add_argument("folder", type=Path, help="a data root, or a folder with one folder a class")
     chosen = parser.parse_args(arguments)
-    understood, refused = check(chosen.folder)
+    try:
+        understood, refused = check(chosen.folder)
+    except OSError as error:
+        fault = f"it cannot be read ({error.strerror})"
+        print(DataError(error.filename or chosen.folder, fault, "check the disk and the permissions"), file=sys.stderr)
+        return 2
     for line in understood:
         print(line)
     print(f"refused: {len(refused) or 'nothing'}")
@@ -39,7 +45,7 @@ def check(folder: Path) -> tuple[list[str], list[str]]:
     """
     found = runtime.find_data("mosmed", folder) or folder
     try:
-        classes = datasets.class_folders(found)
+        classes = scans.class_folders(found)
     except DataError as fault:
         return [], [str(fault)]
     understood, refused = [], []
@@ -48,23 +54,21 @@ def check(folder: Path) -> tuple[list[str], list[str]]:
         fault = f"it holds {len(classes)} class folders ({names})"
         refused.append(str(DataError(found, fault, "arrange the scans in two, such as CT-0 and CT-23")))
     for path in classes:
-        scans = datasets.list_scans(path)
-        if not scans:
-            refused.append(str(DataError(path, "there is no scan in this class folder", "put .nii.gz files into it")))
-        done = list(runtime.progress(runtime.in_parallel(_describe, scans), len(scans), path.name))
+        paths = scans.list_scans(path)
+        if not paths:
+            refused.append(str(DataError(path, *scans.NO_SCAN)))
+        done = list(runtime.progress(runtime.in_parallel(_describe, paths), len(paths), path.name))
         usable = [line for line in done if not isinstance(line, DataError)]
         refused += [str(line) for line in done if isinstance(line, DataError)]
-        understood.append(f"{path.name}: {len(usable)} of {len(scans)} scans can be used")
+        understood.append(f"{path.name}: {len(usable)} of {plural(len(paths), 'scan')} can be used")
         understood += [f"  {count} x {line}" for line, count in Counter(usable).most_common()]
-        others = sum(1 for file in path.iterdir() if file not in scans)
-        if others:
-            understood.append(f"  {others} other files are ignored")
-    if not refused:
-        try:
-            understood.append(datasets.read_folder(found).card())
-        except DataError as fault:
-            refused.append(str(fault))
-    return understood, refused
+        if others := sum(1 for file in path.iterdir() if file not in paths):
+            understood.append(f"  ignored: {plural(others, 'other file')}")
+    try:
+        card = scans.read_folder(found).card()
+    except DataError as fault:  # what only the whole folder can show, such as one scan in both classes
+        return understood, list(dict.fromkeys([*refused, str(fault)]))
+    return understood + ([] if refused else [card]), refused
 
 
 def _describe(path: Path) -> str | DataError:

@@ -3,6 +3,9 @@
 Used by the last part of notebook 01.
 """
 
+import math
+from numbers import Real
+
 import numpy as np
 
 from helpers import ct, metrics
@@ -22,6 +25,8 @@ def check_density(answer: float | None) -> str:
     """
     if answer is None:
         return OPEN
+    if fault := _no_number(answer):
+        return fault
     low, high = ct.WINDOWS["published"]
     part = 0.25 * (high - low)
     if abs(answer - (low + part)) < 1:
@@ -35,14 +40,13 @@ def check_density(answer: float | None) -> str:
     return "Not yet: turn the formula around. What do 0 and 1 stand for in ct.WINDOWS['published']?"
 
 
-def check_threshold(answer: float | None, truth: np.ndarray, score: np.ndarray, least: float = 0.9) -> str:
-    """Exercise 2: the highest threshold at which the sensitivity on the validation set is still ``least``.
+def check_threshold(answer: float | None, truth: np.ndarray, score: np.ndarray) -> str:
+    """Exercise 2: the highest threshold at which the sensitivity on the validation set is still 0.9.
 
     Args:
         answer: A probability.
         truth: 0 or 1 a case of the validation set.
         score: Probability of class 1 a case.
-        least: The sensitivity that is wanted.
 
     Example:
         >>> check_threshold(0.8, np.array([0, 1, 1]), np.array([0.1, 0.6, 0.9]))
@@ -52,10 +56,13 @@ def check_threshold(answer: float | None, truth: np.ndarray, score: np.ndarray, 
     """
     if answer is None:
         return OPEN
+    if fault := _no_number(answer):
+        return fault
     if not (truth == 1).any():
         return "This validation set holds no case of class 1, so that no sensitivity can be measured on it."
     if not 0 <= answer <= 1:
         return f"Not yet: a threshold on probabilities lies between 0 and 1, and {answer:g} does not."
+    least = 0.9
     found = np.mean(score[truth == 1] >= answer)
     if found < least:
         where = f"at {answer:g} the sensitivity is {found:.2f}, which is below {least:g}"
@@ -68,27 +75,35 @@ def check_threshold(answer: float | None, truth: np.ndarray, score: np.ndarray, 
     return RIGHT + f" Sensitivity {found:.2f} and specificity {now:.2f}, on the validation set."
 
 
-def check_scans(answer: int | None, accuracy: float = 0.8, half_width: float = 0.05) -> str:
+def check_scans(answer: int | None) -> str:
     """Exercise 3: how many test scans bring the 95 % interval of an accuracy of 0.80 down to 5 points either way?
 
     Example:
         >>> check_scans(60)
-        'Not yet: with 60 scans the interval is still 10 points wide either way.'
+        'Not yet: with 60 scans the interval is still 9.98 points wide either way.'
 
     Taught in notebook 01.
     """
     if answer is None:
         return OPEN
+    if fault := _no_number(answer):
+        return fault
     if answer != int(answer) or answer < 1:
         return f"Not yet: a number of scans is a whole number of at least 1, and {answer:g} is not."
 
-    def half(cases: int) -> float:
-        low, high = metrics.wilson(round(accuracy * cases), cases)
-        return (high - low) / 2
+    def points(cases: int) -> float:
+        low, high = metrics.wilson(round(0.8 * cases), cases)
+        return 100 * (high - low) / 2
 
-    if half(int(answer)) > half_width:
-        points = 100 * half(int(answer))
-        return f"Not yet: with {answer} scans the interval is still {points:.0f} points wide either way."
-    if answer > 1.25 * next(cases for cases in range(5, 100_000, 5) if half(cases) <= half_width):
+    if (found := points(int(answer))) > 5:
+        return f"Not yet: with {answer:g} scans the interval is still {found:.3g} points wide either way."
+    if answer > 1.25 * next(cases for cases in range(5, 1000, 5) if points(cases) <= 5):
         return "Not yet: that is enough, but scans are dear; find out how few will do."
     return RIGHT + " The tutorials tested on 60."
+
+
+def _no_number(answer: object) -> str:
+    """A hint for an answer that is no number, such as a text or a whole array; "" for a number."""
+    if isinstance(answer, Real) and math.isfinite(answer):
+        return ""
+    return "Not yet: one number is expected, such as 1 or 0.5."

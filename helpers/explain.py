@@ -13,8 +13,8 @@ from helpers import ct
 def occlusion(network: paddle.nn.Layer, volume: np.ndarray, side: int = 10, step: int = 6) -> np.ndarray:
     """Hide one cube of the scan after the other, and record how far the log-odds of class 1 fall.
 
-    A hidden cube is filled with the middle value of the lung around it (its 25th percentile), so that hiding does not
-    look like a new lesion.
+    A hidden cube is filled with its own 25th percentile: in the lung that is about the density of its air-filled part,
+    so that hiding takes lesions and vessels away and does not look like a new lesion.
 
     Args:
         network: A trained `CNN3D`.
@@ -27,7 +27,7 @@ def occlusion(network: paddle.nn.Layer, volume: np.ndarray, side: int = 10, step
         evidence for class 1.
 
     Raises:
-        ValueError: If the volume has not three axes.
+        ValueError: If the volume has not three axes, or the cubes do not fit into it or leave gaps.
 
     Example:
         >>> class Mean(paddle.nn.Layer):
@@ -43,6 +43,8 @@ def occlusion(network: paddle.nn.Layer, volume: np.ndarray, side: int = 10, step
     """
     if volume.ndim != 3:
         raise ValueError(f"a volume has three axes, but this one has the shape {volume.shape}")
+    if not 0 < step <= side <= min(volume.shape):
+        raise ValueError(f"0 < step <= side <= {min(volume.shape)} is needed, but found step {step} and side {side}")
     starts = [sorted({*range(0, length - side, step), length - side}) for length in volume.shape]
     boxes = [tuple(slice(start, start + side) for start in corner) for corner in _corners(starts)]
     total, count = np.zeros(volume.shape, np.float32), np.zeros(volume.shape, np.float32)
@@ -72,10 +74,12 @@ def on_scan(heat: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
     Taught in notebook 01.
     """
-    return ndimage.zoom(heat, [new / old for new, old in zip(shape, heat.shape, strict=True)], order=1)
+    factors = [new / old for new, old in zip(shape, heat.shape, strict=True)]
+    # Rounding can put the last plane a hair outside, where SciPy's default mode reads 0.
+    return ndimage.zoom(heat, factors, order=1, mode="nearest")
 
 
-def pointing(heat: np.ndarray, lesions: np.ndarray | None, scan: ct.Volume, share: float = 0.05) -> str:
+def pointing(heat: np.ndarray, lesions: np.ndarray | None, scan: ct.Volume) -> str:
     """Hold a heat map against the truth: of the hottest lung voxels, how many lie in a lesion?
 
     Only voxels that can be lung (-950 to -150 HU) or lie in a lesion count, so that a network which merely found the
@@ -85,10 +89,10 @@ def pointing(heat: np.ndarray, lesions: np.ndarray | None, scan: ct.Volume, shar
         heat: [x, y, z] on the voxels of the scan, larger where the network leaned more.
         lesions: ``bool`` [x, y, z], or None where no mask is stored.
         scan: The scan.
-        share: Of the lung voxels that count as the hottest.
 
     Returns:
-        One sentence: the share of the hottest voxels inside the lesions, beside the share of the lungs that they fill.
+        One sentence: the share of the hottest twentieth inside the lesions, beside the share of the lungs that these
+        fill; or the reason why that cannot be said.
 
     Example:
         >>> scan = ct.Volume(np.full((10, 5, 2), -800.0), (1.0, 1.0, 1.0), "scan", "RAS")
@@ -100,8 +104,10 @@ def pointing(heat: np.ndarray, lesions: np.ndarray | None, scan: ct.Volume, shar
     """
     if lesions is None:
         return "No mask is stored beside this scan, so that the heat cannot be held against the truth."
+    if not lesions.any():
+        return "This scan has no lesion, so that the heat cannot be held against one."
     lung = lesions | ((scan.hu > -950) & (scan.hu < -150))
-    hottest = np.argsort(heat[lung])[-max(1, round(share * lung.sum())) :]
+    hottest = heat[lung] >= np.quantile(heat[lung], 0.95)  # ties all count, so that even heat points nowhere
     inside, chance = 100 * lesions[lung][hottest].mean(), 100 * lesions[lung].mean()
     return f"{inside:.0f} % of the hottest lung voxels lie in a lesion; by chance it would be {chance:.0f} %."
 

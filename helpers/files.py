@@ -154,7 +154,8 @@ def load_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Load what `save_weights` saved.
 
     Raises:
-        DataError: If the file is missing or is not safetensors (a pickle, for one, is refused unread).
+        DataError: If the file is missing, is not safetensors (a pickle, for one, is refused unread), or holds numbers
+            that NumPy lacks.
 
     Taught in notebook 01.
     """
@@ -162,5 +163,7 @@ def load_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
         return load_file(path)
     except FileNotFoundError:
         raise DataError(path, "there is no such file", "train first, or check the name") from None
+    except (TypeError, AttributeError):  # such as bfloat16, for which safetensors finds no NumPy type
+        raise DataError(path, "it holds numbers of a kind NumPy does not know", "save them as float32") from None
     except (safetensors.SafetensorError, OSError) as error:
         raise DataError(path, f"it is not a safetensors file ({error})", "save weights with training.save") from None

@@ -79,14 +79,14 @@ def summary(network: nn.Layer) -> str:
 
     Example:
         >>> print(summary(CNN3D(width=4, shape=(46, 46, 46))).splitlines()[1])
-        blocks.0.0    Conv3D               112
+        blocks.0.0    Conv3D                    112
 
     Taught in notebook 01.
     """
-    rows = [f"{'layer':<14}{'kind':<19}{'parameters':>5}"]
+    rows = [f"{'layer':<14}{'kind':<18}{'parameters':>11}"]
     for name, layer in network.named_sublayers():
         if not layer.sublayers():
             size = sum(tensor.size for tensor in layer.state_dict().values())
-            rows.append(f"{name:<14}{type(layer).__name__:<18}{size:>6,}")
+            rows.append(f"{name:<14}{type(layer).__name__:<18}{size:>11,}")
     everything, trained = count_parameters(network)
     return "\n".join([*rows, f"{everything:,} parameters in all, {trained:,} of them trained"])

@@ -195,7 +195,7 @@ def _write_ct(folder: Path, settings: CTSettings, job: tuple[int, bool]) -> tupl
     scan = _save_nifti(folder / ("CT-23" if ill else "CT-0") / f"{name}.nii.gz", hu, grid)
     _save_nifti(folder / "masks" / f"{name}_mask.nii.gz", lesions.astype(np.uint8), grid)
     # The last digit of a density can differ between processors, so the file's own hash does not name a phantom.
-    return files.hash_file(scan), files.hash_bytes(repr((settings, number)).encode())
+    return files.hash_file(scan), files.hash_bytes(repr((VERSION, settings, number)).encode())
 
 
 def _save_nifti(path: Path, values: np.ndarray, grid: voxels.Grid) -> Path:

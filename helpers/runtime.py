@@ -20,12 +20,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from helpers.files import DataError
+from helpers.files import DataError, read_json
 
 Job, Done = TypeVar("Job"), TypeVar("Done")
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 SIZES = ("quick", "class", "full")
 DATA_SETS = ("mosmed", "l3", "siim", "radiography")
 
@@ -84,13 +85,14 @@ def start(seed: int = 2020, data: Path | None = None, size: str | None = None) -
     for handler in list(logging.getLogger().handlers):  # Paddle's own: without this every library chats
         if type(handler) is logging.StreamHandler:
             logging.getLogger().removeHandler(handler)
-    run = Run(seed, size or run_size(), device(), data_root() if data is None else data.resolve())
+    root = data_root() if data is None else data.resolve()
+    run = Run(seed, size or run_size(root), device(), root)
     paddle.set_device(run.device)
     paddle.disable_signal_handler()  # it prints a stack trace when a kernel is shut down in good order
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - for libraries that still draw from the global state
     paddle.seed(seed)
-    real = [name for name in DATA_SETS if find_data(name, run.data_root)]
+    real = [name for name in DATA_SETS if _is_real(name, run.data_root)]
     found = f"real: {', '.join(real)}; the rest phantoms" if real else "no real data here: phantoms"
     names = [f"{name} {version(name)}" for name in ("numpy", "nibabel", "pydicom")]
     print(f"Python {platform.python_version()}, PaddlePaddle {paddle.__version__}, {', '.join(names)}")
@@ -100,11 +102,19 @@ def start(seed: int = 2020, data: Path | None = None, size: str | None = None) -
     return run
 
 
-def run_size() -> str:
-    """The size of the run, from ``COURSE_RUN`` or the device; read here and nowhere else."""
+def run_size(root: Path | None = None) -> str:
+    """The size of the run, from ``COURSE_RUN`` or the device; read here and nowhere else.
+
+    Args:
+        root: The folder of real data, which makes a run on a GPU a full one; the data root when left out.
+
+    Raises:
+        ValueError: If ``COURSE_RUN`` is none of the three sizes.
+    """
     size = os.environ.get("COURSE_RUN", "")
     if not size:
-        size = "quick" if device() == "cpu" else "full" if any(map(find_data, DATA_SETS)) else "class"
+        real = any(_is_real(name, root) for name in DATA_SETS)
+        size = "quick" if device() == "cpu" else "full" if real else "class"
     if size not in SIZES:
         raise ValueError(f"COURSE_RUN must be one of {', '.join(SIZES)}, but is {size!r}")
     return size
@@ -137,7 +147,8 @@ def find_data(name: str, root: Path | None = None) -> Path | None:
     """The folder of a real data set under a data root, or None.
 
     A data set lies in a folder of its own name. Scans in class folders are also found without ``mosmed`` around them,
-    so that a user can name a folder of two classes and nothing else.
+    so that a user can name a folder of two classes and nothing else. A class folder holds NIfTI files, or a folder of
+    ``.dcm`` slices for each scan.
 
     Args:
         name: One of ``DATA_SETS``.
@@ -148,9 +159,9 @@ def find_data(name: str, root: Path | None = None) -> Path | None:
         return root / name
     if name != "mosmed" or not root.is_dir():
         return None
-    folders = [path for path in root.iterdir() if path.is_dir()]
+    folders = [path for path in root.iterdir() if path.is_dir() and path.name not in DATA_SETS]
     named = any(path.name.startswith("CT-") for path in folders)
-    return root if named or sum(any(path.glob("*.nii*")) for path in folders) > 1 else None
+    return root if named or sum(map(_holds_scans, folders)) > 1 else None
 
 
 def cores() -> int:
@@ -165,7 +176,7 @@ def peak_memory() -> float | None:
     except ModuleNotFoundError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def versions() -> dict[str, str]:
@@ -211,7 +222,17 @@ def in_parallel(work: Callable[[Job], Done], jobs: Iterable[Job]) -> Iterator[Do
     # Forking a process whose libraries run threads can hang, so workers start afresh.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cores(), mp_context=context, initializer=prepare_process) as pool:
-        yield from pool.map(work, jobs, chunksize=min(4, 1 + len(jobs) // (4 * cores())))
+        # One thread a worker: two workers whose matrix products take two threads each were four times slower. Only
+        # what stands in the environment when a worker starts counts, and all start with the first jobs.
+        before = dict(os.environ)
+        os.environ.update(dict.fromkeys(THREADS, "1"))
+        try:
+            done = pool.map(work, jobs, chunksize=min(4, 1 + len(jobs) // (4 * cores())))
+        finally:
+            for name in THREADS:
+                os.environ.pop(name)
+            os.environ.update({name: before[name] for name in THREADS if name in before})
+        yield from done
 
 
 def _keep_memory() -> None:
@@ -236,6 +257,19 @@ def _processor_vendor() -> str:
     except OSError:  # Windows and macOS have no such file
         return "AuthenticAMD" if "AuthenticAMD" in platform.processor() else ""
     return next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("vendor_id")), "")
+
+
+def _holds_scans(folder: Path) -> bool:
+    return any(next(folder.glob(pattern), None) for pattern in ("*.nii", "*.nii.gz", "*/*.dcm"))
+
+
+def _is_real(name: str, root: Path | None) -> bool:
+    """Whether a data set is there and is not itself made of phantoms, which say so in their ORIGIN.json."""
+    folder = find_data(name, root)
+    if folder is None:
+        return False
+    origin = read_json(folder / "ORIGIN.json") if (folder / "ORIGIN.json").is_file() else {}
+    return not (isinstance(origin, dict) and origin.get("origin") == "phantom")
 
 
 def _short(folder: Path) -> str:

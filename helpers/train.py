@@ -27,26 +27,33 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         train(chosen)
-    except (DataError, ValueError, FloatingPointError) as fault:
+    except (ValueError, FloatingPointError, OSError) as fault:  # a DataError is a ValueError
         print(fault, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
     return 0
 
 
 def train(chosen: argparse.Namespace) -> None:
     """Train as the arguments say, and print what came of it."""
+    for name, least in (("epochs", 1), ("folds", 2), ("seed", 0)):
+        value = getattr(chosen, name)
+        if value is not None and value < least:
+            raise ValueError(f"--{name} must be at least {least}, but is {value}")
+    if chosen.data is not None and not chosen.data.is_dir():
+        raise DataError(chosen.data, "there is no such folder", "correct --data, or leave it out to work on phantoms")
     if chosen.data is not None and runtime.find_data("mosmed", chosen.data) is None:
         raise DataError(chosen.data, "there is no data set in it", "arrange its scans in CT-0 and CT-23")
     run = runtime.start(chosen.seed, chosen.data, chosen.run)
     task = tasks.TASKS[chosen.task](run)
     if chosen.epochs is not None:
-        if chosen.epochs < 1:
-            raise ValueError(f"--epochs must be at least 1, but is {chosen.epochs}")
         task = replace(task, schedule=replace(task.schedule, epochs=chosen.epochs))
     data = task.data()
     print(data.card())
     volumes = datasets.prepare(data, task.shape).volumes
-    out = chosen.out or runtime.BUILD / "runs" / f"{task.name}-{run.size}"
+    out = _make_folder(chosen.out or runtime.BUILD / "runs" / f"{task.name}-{run.size}")
     if chosen.folds is None:
         split = datasets.split(data, run.seed)
         print(split.card())
@@ -67,6 +74,17 @@ def train(chosen: argparse.Namespace) -> None:
     majority = int(np.mean(data.labels) > 0.5)
     print(f"all {len(truth)} cases, each tested once by a network that had not seen it:")
     print(metrics.binary_report(truth, score, majority=majority))
+    print(f"the weights of each fold are in {out}")
+
+
+def _make_folder(folder: Path) -> Path:
+    """Make the folder for results before the training, not after it, so that a bad name costs no hours."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fault = f"it cannot be made a folder ({error.strerror})"
+        raise DataError(folder, fault, "name another one with --out") from None
+    return folder
 
 
 def _train_once(task, volumes, split, out):

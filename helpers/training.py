@@ -14,32 +14,10 @@ import paddle
 
 from helpers import files, runtime
 from helpers.files import DataError
+from helpers.schedules import Schedule, learning_rate
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
 Metric = Callable[[np.ndarray, np.ndarray], float]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast a network learns.
-
-    Args:
-        epochs: At most so many passes over the training set.
-        batch: Cases a step.
-        rate: The learning rate; for "one-cycle" its peak.
-        kind: "one-cycle" (up and down again, each step) or "exponential" (times ``decay`` after each epoch).
-        decay: For "exponential".
-        weight_decay: Of AdamW; 0 makes it Adam.
-        patience: Stop after so many epochs in which the validation loss found no new low.
-    """
-
-    epochs: int
-    batch: int
-    rate: float
-    kind: str = "exponential"
-    decay: float = 0.96
-    weight_decay: float = 0.0
-    patience: int = 15
 
 
 @dataclass
@@ -101,7 +79,7 @@ def fit(
 
     Raises:
         ValueError: If the training set is empty.
-        FloatingPointError: If the loss is no longer a number, with epoch and batch.
+        FloatingPointError: If a loss is no longer a finite number, with the epoch, and the batch if in training.
 
     Example:
         >>> x = paddle.arange(8, dtype="float32").reshape([8, 1])
@@ -124,6 +102,8 @@ def fit(
     for epoch in range(schedule.epochs):
         row = _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer, tick)
         row["valid_loss"], row["valid_metric"] = evaluate(network, valid, loss, metric, schedule.batch)
+        if row["valid_loss"] is not None:
+            _check_finite(row["valid_loss"], f"after epoch {epoch + 1}, on the validation set")
         result.rows.append({"epoch": epoch + 1, **row})
         result.steps += batches
         watched = -epoch if row["valid_loss"] is None else row["valid_loss"]
@@ -141,8 +121,7 @@ def fit(
         result.ended = f"all {schedule.epochs} epochs done"
     if not len(valid):
         result.ended += ", without a validation case, so the last epoch is kept"
-    if hasattr(bar, "close"):
-        bar.close()
+    bar.close()
     _set_arrays(network, best[1])
     result.minutes = (time.perf_counter() - started) / 60
     return result
@@ -160,10 +139,7 @@ def _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer,
         optimizer.set_lr(learning_rate(schedule, epoch, number * schedule.batch / len(train)))
         output = network(inputs)
         value = loss(output, target)
-        if not np.isfinite(value.item()):
-            raise FloatingPointError(
-                f"the loss is {value.item()} in epoch {epoch + 1}, batch {number + 1}; lower the learning rate"
-            )
+        _check_finite(value.item(), f"in epoch {epoch + 1}, batch {number + 1}")
         value.backward()
         optimizer.step()
         optimizer.clear_grad()
@@ -185,12 +161,14 @@ def predict(network: paddle.nn.Layer, samples: paddle.io.Dataset, batch: int = 1
     Returns:
         ``float32`` [cases, ...].
 
+    Example:
+        >>> double = paddle.io.TensorDataset([paddle.arange(3.0), 2 * paddle.arange(3.0)])
+        >>> predict(paddle.nn.Identity(), double)
+        array([0., 1., 2.], dtype=float32)
+
     Taught in notebook 01.
     """
-    network.eval()
-    with paddle.no_grad():
-        parts = [network(inputs).numpy() for inputs, _ in _batches(samples, np.arange(len(samples)), batch)]
-    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    return _ask(network, samples, batch)[0] if len(samples) else np.zeros((0, 1), np.float32)
 
 
 def evaluate(
@@ -198,12 +176,19 @@ def evaluate(
 ) -> tuple[float | None, float | None]:
     """Loss and metric over all cases of a set; (None, None) for an empty one.
 
+    Both are computed once from all cases: a mean of batch means would weigh the cases of a short last batch more.
+
+    Example:
+        >>> double = paddle.io.TensorDataset([paddle.arange(3.0), 2 * paddle.arange(3.0)])
+        >>> l1, worst = paddle.nn.functional.l1_loss, lambda truth, output: float(abs(truth - output).max())
+        >>> evaluate(paddle.nn.Identity(), double, l1, worst, batch=2)
+        (1.0, 2.0)
+
     Taught in notebook 01.
     """
     if not len(samples):
         return None, None
-    outputs = predict(network, samples, batch)
-    targets = np.stack([samples[i][1] for i in range(len(samples))])
+    outputs, targets = _ask(network, samples, batch)
     return loss(paddle.to_tensor(outputs), paddle.to_tensor(targets)).item(), metric(targets, outputs)
 
 
@@ -219,7 +204,14 @@ def load(path: str | Path, network: paddle.nn.Layer) -> None:
     """Put saved weights into a network of the same build.
 
     Raises:
-        DataError: If the file is no safetensors, or was saved from a network of another build.
+        DataError: If the file is no safetensors, or was saved from a network of another build or in another precision.
+
+    Example:
+        >>> import tempfile
+        >>> one, other = paddle.nn.Linear(2, 1), paddle.nn.Linear(2, 1)
+        >>> load(save(f"{tempfile.mkdtemp()}/weights.safetensors", one), other)
+        >>> bool((one.weight == other.weight).all())
+        True
 
     Taught in notebook 01.
     """
@@ -230,41 +222,32 @@ def load(path: str | Path, network: paddle.nn.Layer) -> None:
         odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))[0]
         fault = f"its {odd} is {found.get(odd, 'missing')}, where this network has {wanted.get(odd, 'nothing')}"
         raise DataError(path, fault, "build the network with the width it was trained with")
+    for name, array in _arrays(network).items():
+        if array.dtype != arrays[name].dtype:
+            fault = f"its {name} is {arrays[name].dtype}, where this network has {array.dtype}"
+            raise DataError(path, fault, f"save it as {array.dtype}")
     _set_arrays(network, arrays)
 
 
-def learning_rate(schedule: Schedule, epoch: int, part: float) -> float:
-    """The learning rate at a moment of training, a function of time alone, so that nothing needs to be remembered.
+def _ask(network, samples, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs and targets of every case of a set, in its order, each case read once."""
+    network.eval()
+    outputs, targets = [], []
+    with paddle.no_grad():
+        for inputs, target in _batches(samples, np.arange(len(samples)), batch):
+            outputs.append(network(inputs).numpy())
+            targets.append(target.numpy())
+    return np.concatenate(outputs), np.concatenate(targets)
 
-    Args:
-        schedule: Its kind, rate and decay.
-        epoch: From 0.
-        part: The part of this epoch that is done, 0 to below 1.
 
-    Raises:
-        ValueError: If the kind of schedule is unknown.
-
-    Example:
-        >>> plan = Schedule(epochs=10, batch=8, rate=0.01, kind="one-cycle")
-        >>> [round(learning_rate(plan, epoch, 0.0), 5) for epoch in (0, 3, 9)]
-        [0.0004, 0.01, 0.0005]
-
-    Taught in notebook 01. One cycle: Smith and Topin 2018, up for 30 % of the time and down for the rest.
-    """
-    if schedule.kind == "exponential":
-        return schedule.rate * schedule.decay**epoch
-    if schedule.kind == "one-cycle":
-        done = (epoch + part) / schedule.epochs
-        up = done < 0.3
-        low = schedule.rate / 25 if up else 0.0
-        high_part = 0.5 - 0.5 * np.cos(np.pi * done / 0.3) if up else 0.5 + 0.5 * np.cos(np.pi * (done - 0.3) / 0.7)
-        return float(low + (schedule.rate - low) * high_part)
-    raise ValueError(f"the kind of schedule must be one-cycle or exponential, but is {schedule.kind!r}")
+def _check_finite(value: float, when: str) -> None:
+    if not np.isfinite(value):
+        raise FloatingPointError(f"the loss is {value} {when}; lower the learning rate, or look for NaN in the data")
 
 
 def _batches(samples, order: np.ndarray, size: int) -> Iterator[tuple[paddle.Tensor, paddle.Tensor]]:
     groups = [order[start : start + size].tolist() for start in range(0, len(order), size)]
-    return iter(paddle.io.DataLoader(samples, batch_sampler=groups, num_workers=0)) if groups else iter(())
+    return iter(paddle.io.DataLoader(samples, batch_sampler=groups, num_workers=0))
 
 
 def _arrays(network: paddle.nn.Layer) -> dict[str, np.ndarray]:
