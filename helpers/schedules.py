@@ -15,7 +15,7 @@ class Schedule:
 
     Args:
         epochs: At most so many passes over the training set.
-        batch: Cases a step.
+        batch: At most so many cases a step; the batches of an epoch are as even as can be.
         rate: The learning rate; for "one-cycle" its peak.
         kind: "one-cycle" (up and down again, each step) or "exponential" (times ``decay`` after each epoch).
         decay: For "exponential".

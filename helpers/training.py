@@ -134,9 +134,10 @@ def _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer,
     paddle.seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))  # for dropout
     train.epoch = epoch
     order = np.random.default_rng([seed, epoch]).permutation(len(train))
+    batches = -(-len(train) // schedule.batch)
     outputs, targets, total = [], [], 0.0
     for number, (inputs, target) in enumerate(_batches(train, order, schedule.batch)):
-        optimizer.set_lr(learning_rate(schedule, epoch, number * schedule.batch / len(train)))
+        optimizer.set_lr(learning_rate(schedule, epoch, number / batches))
         output = network(inputs)
         value = loss(output, target)
         _check_finite(value.item(), f"in epoch {epoch + 1}, batch {number + 1}")
@@ -246,7 +247,8 @@ def _check_finite(value: float, when: str) -> None:
 
 
 def _batches(samples, order: np.ndarray, size: int) -> Iterator[tuple[paddle.Tensor, paddle.Tensor]]:
-    groups = [order[start : start + size].tolist() for start in range(0, len(order), size)]
+    # As even as can be: what BatchNorm measures on a last batch of one or two cases is noise.
+    groups = [group.tolist() for group in np.array_split(order, -(-len(order) // size))]
     return iter(paddle.io.DataLoader(samples, batch_sampler=groups, num_workers=0))
 
 

@@ -65,18 +65,22 @@ def test_full_is_the_published_recipe():
     assert task.published[0] == pytest.approx(47 / 60, abs=5e-5)
 
 
-@pytest.mark.parametrize(("size", "width", "epochs", "phantoms"), [("quick", 4, 10, 300), ("class", 8, 16, 800)])
-def test_the_smaller_sizes_are_cut_to_a_laptop(size, width, epochs, phantoms, monkeypatch):
+def test_the_smaller_sizes_are_cut_to_a_laptop(monkeypatch):
     drawn = []
     monkeypatch.setattr(datasets, "open_ct", lambda settings, root: drawn.append((settings, root)))
-    task = make_task(size, seed=3)
-    assert task.shape == (46, 46, 46)
-    assert task.network().blocks[0][0].weight.shape[0] == width
-    assert (task.schedule.epochs, task.schedule.kind) == (epochs, "one-cycle")
-    task.data()
-    settings, root = drawn[0]
-    assert (settings.healthy + settings.ill, settings.seed, root) == (phantoms, 3, Path("data"))
-    assert settings.healthy == settings.ill
+    quick, middle = make_task("quick", seed=3), make_task("class", seed=3)
+    widths = [task.network().blocks[0][0].weight.shape[0] for task in (quick, middle)]
+    assert widths[0] <= widths[1] <= 16
+    for task in (quick, middle):
+        task.data()
+        assert max(task.shape) <= 64
+        assert task.schedule.kind == "one-cycle"
+    scans, counts = zip(*[(settings, settings.healthy + settings.ill) for settings, _ in drawn], strict=True)
+    assert counts[0] < counts[1]
+    assert 0.2 * counts[0] >= 60  # test scans; with fewer the interval says little
+    assert 0.2 * counts[1] >= 100
+    assert all(settings.healthy == settings.ill and settings.seed == 3 for settings in scans)
+    assert {root for _, root in drawn} == {Path("data")}
 
 
 def test_a_task_cannot_be_changed_in_passing():
@@ -143,9 +147,7 @@ def test_varying_turns_or_mirrors_and_nothing_else():
         assert varied.max() <= 1
         same, mirrored = np.array_equal(varied, volume), np.array_equal(varied, volume[::-1])
         kinds["as it is" if same else "mirrored" if mirrored else "turned"] += 1
-    assert 160 <= kinds["turned"] <= 240
-    assert 70 <= kinds["mirrored"] <= 130
-    assert 70 <= kinds["as it is"] <= 130
+    assert min(kinds.values()) >= 20, kinds
 
 
 # The published leak

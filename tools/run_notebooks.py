@@ -7,6 +7,7 @@ Name notebooks to take only those. One that fails is reported in a sentence, and
 """
 
 import argparse
+import base64
 import os
 import re
 import sys
@@ -28,6 +29,7 @@ BUILD = ROOT / "build"
 PASSPORTS = BUILD / "passports"
 NO_DATA = BUILD / "no-real-data"  # an empty COURSE_DATA: every data set is then a phantom
 WIDGET = "application/vnd.jupyter.widget-view+json"
+README_FIGURE = "readme-figure"  # a cell whose picture the README shows, written to docs/
 MACHINE_PATH = re.compile(r"(?<![\w./])/(work|tmp|root|home|Users)/\w")
 
 
@@ -37,7 +39,7 @@ def kernel_environment(phantoms: bool) -> dict[str, str]:
     Args:
         phantoms: Quick size and no real data, whatever the shell says: what committed outputs show.
     """
-    environment = dict(os.environ, PYTHONHASHSEED="0", JUPYTER_PLATFORM_DIRS="1")
+    environment = dict(os.environ, PYTHONHASHSEED="0", JUPYTER_PLATFORM_DIRS="1", TQDM_DISABLE="1")
     # PYTEST_CURRENT_TEST makes ipykernel drop what native code prints; MPLBACKEND would hide the figures.
     for name in ("PYTEST_CURRENT_TEST", "MPLBACKEND"):
         environment.pop(name, None)
@@ -177,6 +179,10 @@ def write_outputs(path: Path, force: bool) -> str:
     part = path.with_suffix(".part")
     nbformat.write(nb, part)
     part.replace(path)
+    for cell in nb.cells:
+        if README_FIGURE in cell.metadata.get("tags", []):
+            picture = base64.b64decode(cell.outputs[0].data["image/png"])
+            (ROOT / "docs" / f"notebook{path.stem[:2]}.png").write_bytes(picture)
     print(f"  {path.stem}: outputs written")
     return ""
 
