@@ -40,7 +40,7 @@ def curves(rows: Sequence[dict], best_epoch: int, metric_name: str, origin: str 
     Example:
         >>> row = dict(epoch=1, loss=0.7, valid_loss=0.6, metric=0.5, valid_metric=0.6)
         >>> curves([row, row | dict(epoch=2, loss=0.5)], best_epoch=2, metric_name="ROC AUC").alt
-        'Loss and ROC AUC over 2 epochs, for training and validation; the best epoch is 2.'
+        'Loss and ROC AUC over 2 epochs, for training and validation; the kept epoch is 2.'
 
     Taught in notebook 01.
     """
@@ -68,7 +68,7 @@ def curves(rows: Sequence[dict], best_epoch: int, metric_name: str, origin: str 
                 lines["chance"] = (0.5, GREY)
             _label_ends(ax, lines)
         sets = "training and validation" if validated else "training"
-        alt = f"loss and {metric_name} over {plural(len(rows), 'epoch')}, for {sets}; the best epoch is {best_epoch}."
+        alt = f"loss and {metric_name} over {plural(len(rows), 'epoch')}, for {sets}; the kept epoch is {best_epoch}."
         return Picture(figure, "training curves", alt, origin)
 
 
@@ -159,7 +159,7 @@ def _mark_epoch(ax: Axes, epoch: int) -> None:
     # Written towards the inside, so that it stays clear of the title and of the labels at the right.
     late = epoch > np.mean(ax.get_xlim())
     ax.annotate(
-        f"best epoch {epoch}",
+        f"kept epoch {epoch}",
         (epoch, 0),
         (-4 if late else 4, 4),
         xycoords=ax.get_xaxis_transform(),

@@ -147,14 +147,18 @@ class Evaluation:
 
     @property
     def curve(self) -> metrics.RocCurve:
-        """The ROC curve; without a point where the test set lacks a class."""
-        if len(set(self.truth)) < 2:
+        """The ROC curve; without a point where there are too few cases to measure."""
+        if self.report.auc.value is None:
             return metrics.RocCurve(np.zeros(0), np.zeros(0), np.zeros(0))
         return metrics.roc_curve(self.truth, self.score)
 
     def worst(self, count: int = 8) -> np.ndarray:
         """Places in this evaluation, those first where the network was surest and wrong."""
         return np.argsort(-np.abs(self.truth - self.score), kind="stable")[:count]
+
+    def captions(self, places: np.ndarray, classes: tuple[str, str]) -> list[str]:
+        """For each place what the case is and what the network said, such as "CT-0, said 88 % CT-23"."""
+        return [f"{classes[self.truth[i]]}, said {100 * self.score[i]:.0f} % {classes[1]}" for i in places]
 
 
 def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:

@@ -269,13 +269,17 @@ def test_worst_begins_with_the_surest_and_wrong():
     assert found.worst(99).tolist() == [3, 1, 2, 4, 0]
 
 
-def test_the_curve_of_a_set_without_a_class_is_empty():
-    found = judged([0.2, 0.7, 0.4], [1, 1, 1])
-    assert [len(part) for part in found.curve] == [0, 0, 0]
-    assert found.report.auc.value is None
-    assert "no normal case" in str(found)
-    both = judged([0.2, 0.7, 0.4], [1, 0, 1])
-    assert both.curve.true_positive_rate.tolist() == [0, 0, 0.5, 1]
+def test_captions_name_truth_and_answer_of_each_place():
+    found = judged([0.9, 0.2], [0, 1])
+    assert found.captions([1, 0], ("clear", "ill")) == ["ill, said 20 % ill", "clear, said 90 % ill"]
+
+
+def test_the_curve_is_empty_where_there_is_too_little_to_measure():
+    for found in (judged([0.2, 0.7, 0.4], [1, 1, 1]), judged([0.2, 0.7, 0.4], [1, 0, 1])):
+        assert [len(part) for part in found.curve] == [0, 0, 0]
+        assert found.report.auc.value is None
+    enough = judged([0.7] * 10 + [0.4] * 10, [1] * 10 + [0] * 10)
+    assert enough.curve.true_positive_rate.tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.0004, 0.126, 0.5, 1.0])
