@@ -121,6 +121,7 @@ def fit(
         result.ended = f"all {schedule.epochs} epochs done"
     if not len(valid):
         result.ended += ", without a validation case, so the last epoch is kept"
+    bar.total = bar.n  # a training that stopped early is done, not broken off in red
     bar.close()
     _set_arrays(network, best[1])
     result.minutes = (time.perf_counter() - started) / 60
