@@ -72,7 +72,8 @@ def check_threshold(answer: float | None, truth: np.ndarray, score: np.ndarray) 
     now = np.mean(score[truth == 0] < answer) if (truth == 0).any() else 0.0
     if now < best:
         return f"Not yet: the sensitivity is {found:.2f}, but fewer healthy people need be frightened; go further."
-    return RIGHT + f" Sensitivity {found:.2f} and specificity {now:.2f}. Chosen on the test set, it would fit its chance errors."
+    figures = f"Sensitivity {found:.2f} and specificity {now:.2f}."
+    return f"{RIGHT} {figures} Chosen on the test set, the threshold would fit that set's chance errors."
 
 
 def check_scans(answer: int | None) -> str:
