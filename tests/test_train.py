@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import fill, one_sentence, save, voxels
 
-from helpers import files, networks, passports, runtime, train, training
+from helpers import files, passports, runtime, tasks, train, training
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_one_epoch_on_a_handful_of_real_scans(tmp_path, capsys, scans):
     assert row["epoch"] == 1
     assert all(np.isfinite(row[name]) for name in ("loss", "metric", "valid_loss", "valid_metric"))
 
-    network = networks.CNN3D(4, (46, 46, 46))
+    network = tasks.ct(runtime.Run(2020, "quick", "cpu", tmp_path)).network()
     training.load(out / "weights.safetensors", network)
     saved = files.load_weights(out / "weights.safetensors")
     assert all(np.array_equal(tensor.numpy(), saved[name]) for name, tensor in network.state_dict().items())
