@@ -37,7 +37,7 @@ class CNN3D(nn.Layer):
         if min(shape) < LEAST_SIDE:
             raise ValueError(f"CNN3D needs at least {LEAST_SIDE} voxels along every axis, but the shape is {shape}")
         filters = (1, width, width, 2 * width, 4 * width)
-        self.blocks = nn.Sequential(*(_block(*pair) for pair in pairwise(filters)))
+        self.blocks = nn.Sequential(*(_Block(*pair) for pair in pairwise(filters)))
         self.pool = nn.AdaptiveAvgPool3D(1)
         self.head = nn.Sequential(
             nn.Flatten(), nn.Linear(4 * width, 8 * width), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8 * width, 1)
@@ -51,12 +51,22 @@ class CNN3D(nn.Layer):
         return self.head(self.pool(self.blocks((volumes - 0.35) * 3)))
 
 
-def _block(inputs: int, filters: int) -> nn.Sequential:
-    # Pooling before ReLU gives the same numbers as ReLU before pooling, for an eighth of its work.
-    start = nn.initializer.KaimingNormal()
-    return nn.Sequential(
-        nn.Conv3D(inputs, filters, 3, weight_attr=start), nn.MaxPool3D(2), nn.ReLU(), nn.BatchNorm3D(filters)
-    )
+class _Block(nn.Layer):
+    """Convolution, pooling, ReLU, normalisation.
+
+    Pooling before ReLU, and the convolution's bias after pooling, give the same numbers as the published order, for an
+    eighth of the work; on a CPU, where adding a bias takes Paddle as long as convolving, a step takes half the time.
+    """
+
+    def __init__(self, inputs: int, filters: int):
+        super().__init__()
+        self.conv = nn.Conv3D(inputs, filters, 3, weight_attr=nn.initializer.KaimingNormal())
+        self.pool, self.relu = nn.MaxPool3D(2), nn.ReLU()
+        self.norm = nn.BatchNorm3D(filters)
+
+    def forward(self, volumes: paddle.Tensor) -> paddle.Tensor:
+        sums = self.pool(nn.functional.conv3d(volumes, self.conv.weight))
+        return self.norm(self.relu(sums + self.conv.bias.reshape([-1, 1, 1, 1])))
 
 
 def count_parameters(network: nn.Layer) -> tuple[int, int]:
@@ -80,14 +90,14 @@ def summary(network: nn.Layer) -> str:
 
     Example:
         >>> print(summary(CNN3D(width=4, shape=(46, 46, 46))).splitlines()[1])
-        blocks.0.0    Conv3D                    112
+        blocks.0.conv  Conv3D                    112
 
     Taught in notebook 01.
     """
-    rows = [f"{'layer':<14}{'kind':<18}{'parameters':>11}"]
+    rows = [f"{'layer':<15}{'kind':<18}{'parameters':>11}"]
     for name, layer in network.named_sublayers():
         if not layer.sublayers():
             size = sum(tensor.size for tensor in layer.state_dict().values())
-            rows.append(f"{name:<14}{type(layer).__name__:<18}{size:>11,}")
+            rows.append(f"{name:<15}{type(layer).__name__:<18}{size:>11,}")
     everything, trained = count_parameters(network)
     return "\n".join([*rows, f"{everything:,} parameters in all, {trained:,} of them trained"])

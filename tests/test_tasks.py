@@ -69,7 +69,7 @@ def test_the_smaller_sizes_are_cut_to_a_laptop(monkeypatch):
     drawn = []
     monkeypatch.setattr(datasets, "open_ct", lambda settings, root: drawn.append((settings, root)))
     quick, middle = make_task("quick", seed=3), make_task("class", seed=3)
-    widths = [task.network().blocks[0][0].weight.shape[0] for task in (quick, middle)]
+    widths = [task.network().blocks[0].conv.weight.shape[0] for task in (quick, middle)]
     assert widths[0] <= widths[1] <= 16
     for task in (quick, middle):
         task.data()
@@ -105,7 +105,7 @@ def test_a_network_built_twice_starts_from_the_same_weights():
     paddle.rand([3])
     again, other = task.network().state_dict(), make_task(seed=8).network().state_dict()
     assert all(np.array_equal(one[name].numpy(), again[name].numpy()) for name in one)
-    assert not np.array_equal(one["blocks.0.0.weight"].numpy(), other["blocks.0.0.weight"].numpy())
+    assert not np.array_equal(one["blocks.0.conv.weight"].numpy(), other["blocks.0.conv.weight"].numpy())
 
 
 def test_the_loss_is_the_cross_entropy_of_the_probability():
