@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from helpers import ct, files, phantoms, runtime
 from helpers.files import DataError
-from helpers.scans import ScanFolder, read_folder
+from helpers.scans import Case, ScanFolder, read_folder
 
 FRACTIONS = (0.7, 0.1, 0.2)  # training, validation, test
 PREPARED = 2  # version of what a cache holds; a change of the preparation raises it
@@ -50,6 +50,20 @@ def open_ct(settings: phantoms.CTSettings, root: Path | None = None) -> ScanFold
     return read_folder(folder)
 
 
+class Cases(Protocol):
+    """What every data set of the course knows of its cases."""
+
+    name: str
+    origin: str  # "phantom" or "real"
+    classes: tuple[str, ...]
+    cases: tuple[Case, ...]
+    labels: np.ndarray
+    hash: str
+
+    def card(self) -> str:
+        """What a reader must know of the data before any result."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Which cases train, which validate and which test, as indices into the cases."""
@@ -57,7 +71,7 @@ class Split:
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
-    data: ScanFolder
+    data: Cases
 
     @cached_property
     def hash(self) -> str:
@@ -70,14 +84,14 @@ class Split:
         rows = [f"{'set':<12}{'scans':>6}" + "".join(f"{name:>9}" for name in self.data.classes)]
         keys = []
         for name, part in (("training", self.train), ("validation", self.valid), ("test", self.test)):
-            counts = [int(np.sum(self.data.labels[part] == label)) for label in (0, 1)]
+            counts = [int(np.sum(self.data.labels[part] == label)) for label in range(len(self.data.classes))]
             rows.append(f"{name:<12}{len(part):>6}" + "".join(f"{count:>9}" for count in counts))
             keys.append({self.data.cases[i].key for i in part})
         overlap = sum(len(a & b) for a, b in ((keys[0], keys[1]), (keys[0], keys[2]), (keys[1], keys[2])))
         return "\n".join([*rows, f"scans in more than one set: {overlap}"])
 
 
-def split(data: ScanFolder, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:
+def split(data: Cases, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:
     """Divide the cases into training, validation and test set, each class in the same proportions.
 
     Which set a scan falls into depends on its content and the seed, never on names or the order of files; copies of
@@ -96,7 +110,7 @@ def split(data: ScanFolder, seed: int, fractions: Sequence[float] = FRACTIONS) -
     if abs(sum(fractions) - 1) > 1e-9:
         raise ValueError(f"the fractions must sum to 1, but {tuple(fractions)} sum to {sum(fractions):g}")
     sets: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for label in (0, 1):
+    for label in range(len(data.classes)):
         drawn = _draw(data, label, seed)
         test = max(round(fractions[2] * len(drawn)), int(len(drawn) > 1))
         valid = max(round(fractions[1] * len(drawn)), int(len(drawn) > 2))
@@ -107,7 +121,7 @@ def split(data: ScanFolder, seed: int, fractions: Sequence[float] = FRACTIONS) -
     return Split(*(np.array(sorted(part), dtype=int) for part in sets), data)
 
 
-def folds(data: ScanFolder, count: int, seed: int) -> list[Split]:
+def folds(data: Cases, count: int, seed: int) -> list[Split]:
     """Divide the cases so that each is tested once: cross-validation, by content and stratified as in `split`.
 
     An eighth of what is not tested validates, and at least one scan of each class that can spare it.
@@ -122,7 +136,7 @@ def folds(data: ScanFolder, count: int, seed: int) -> list[Split]:
 
     Taught in notebook 05.
     """
-    drawn = [_draw(data, label, seed) for label in (0, 1)]
+    drawn = [_draw(data, label, seed) for label in range(len(data.classes))]
     for name, keys in zip(data.classes, drawn, strict=True):
         if not 2 <= count <= len(keys):
             raise ValueError(f"{len(keys)} scans of {name} cannot be divided into {count} folds")
@@ -139,7 +153,7 @@ def folds(data: ScanFolder, count: int, seed: int) -> list[Split]:
     return result
 
 
-def _draw(data: ScanFolder, label: int, seed: int) -> list[str]:
+def _draw(data: Cases, label: int, seed: int) -> list[str]:
     """The keys of one class in an order that depends on them and the seed alone."""
     keys = {case.key for case in data.cases if case.label == label}
     return sorted(keys, key=lambda key: files.hash_bytes(f"{seed} {key}".encode()))

@@ -1,9 +1,12 @@
-"""The checkers of the exercises: each takes an answer and gives a hint, never the solution.
+"""The exercises: a checker for each, which gives a hint and never the solution, and the mistakes one makes.
 
-Used by the last part of notebook 01.
+Used by the last part of notebook 01, and by ``make instructors``, which sets the mistakes out for a teacher. The
+solution of an exercise stands in its notebook and nowhere else.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from numbers import Real
 
 import numpy as np
@@ -12,6 +15,38 @@ from helpers import ct, metrics
 
 OPEN = "Put your answer in place of None, and run the cell again."
 RIGHT = "Right."
+NOTE = "The figures in these hints are those of a small made-up set; in class they are those of the run."
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What a notebook asks: its checker, and the answers that students typically give instead of the right one.
+
+    Attributes:
+        check: Takes the answer and what is given; returns a sentence.
+        mistakes: Typical wrong answers, each with the thought behind it; at least three, each with a hint of its own.
+        given: What the checker needs beside the answer, by name; in the notebook it comes from the run, here it is an
+            example.
+
+    Example:
+        >>> print(Exercise(check_scans, ((60, "the tutorial's number"),)).table())
+        | answer | the thought behind it | what the checker says |
+        | --- | --- | --- |
+        | 60 | the tutorial's number | Not yet: with 60 scans the interval is still 9.98 points wide either way. |
+
+    Used by every notebook with exercises.
+    """
+
+    check: Callable[..., str]
+    mistakes: tuple[tuple[float, str], ...]
+    given: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def table(self) -> str:
+        """The mistakes with the hint that each gets, as a table in Markdown."""
+        rows = [("answer", "the thought behind it", "what the checker says"), ("---",) * 3]
+        rows += [(f"{answer:g}", thought, self.check(answer, **self.given)) for answer, thought in self.mistakes]
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        return "\n".join([*lines, "", NOTE] if self.given else lines)
 
 
 def check_density(answer: float | None) -> str:
@@ -23,9 +58,7 @@ def check_density(answer: float | None) -> str:
 
     Taught in notebook 01.
     """
-    if answer is None:
-        return OPEN
-    if fault := _no_number(answer):
+    if fault := _unusable(answer):
         return fault
     low, high = ct.WINDOWS["published"]
     part = 0.25 * (high - low)
@@ -54,9 +87,7 @@ def check_threshold(answer: float | None, truth: np.ndarray, score: np.ndarray) 
 
     Taught in notebook 01.
     """
-    if answer is None:
-        return OPEN
-    if fault := _no_number(answer):
+    if fault := _unusable(answer):
         return fault
     if not (truth == 1).any():
         return "This validation set holds no case of class 1, so that no sensitivity can be measured on it."
@@ -85,9 +116,7 @@ def check_scans(answer: int | None) -> str:
 
     Taught in notebook 01.
     """
-    if answer is None:
-        return OPEN
-    if fault := _no_number(answer):
+    if fault := _unusable(answer):
         return fault
     if answer != int(answer) or answer < 1:
         return f"Not yet: a number of scans is a whole number of at least 1, and {answer:g} is not."
@@ -103,8 +132,44 @@ def check_scans(answer: int | None) -> str:
     return RIGHT + " The Keras tutorial had 60, and only to validate on."
 
 
-def _no_number(answer: object) -> str:
-    """A hint for an answer that is no number, such as a text or a whole array; "" for a number."""
+def _unusable(answer: object) -> str:
+    """What to say of no answer, and of one that is no number, such as a text or a whole array; "" for a number."""
+    if answer is None:
+        return OPEN
     if isinstance(answer, Real) and math.isfinite(answer):
         return ""
     return "Not yet: one number is expected, such as 1 or 0.5."
+
+
+SCORES = {
+    "truth": np.repeat([0, 1], 20),
+    "score": np.concatenate([np.linspace(0.02, 0.60, 20), np.linspace(0.31, 0.97, 20)]),
+}
+EXERCISES = (
+    Exercise(
+        check_density,
+        (
+            (350, "a quarter of the width of the window, counted from 0"),
+            (100, "a quarter of the upper end, 400 HU"),
+            (50, "a quarter of the width, counted down from the top"),
+            (0.25, "the prepared value taken for a density"),
+        ),
+    ),
+    Exercise(
+        check_threshold,
+        (
+            (0.8, "a high threshold, so as to be sure of each ill patient"),
+            (0.31, "the lowest score of an ill patient, so that nobody is missed"),
+            (35, "the threshold in percent"),
+        ),
+        SCORES,
+    ),
+    Exercise(
+        check_scans,
+        (
+            (60, "the tutorial's number: it was published, so it must do"),
+            (10_000, "many scans never hurt"),
+            (245.86, "the textbook formula, its result not rounded"),
+        ),
+    ),
+)

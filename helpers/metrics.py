@@ -44,6 +44,21 @@ class BinaryReport(NamedTuple):
         return table(self)
 
 
+class Errors(NamedTuple):
+    """How many of 100 patients a rule gets wrong, each as (figure, lower and upper limit of its 95 % interval)."""
+
+    missed: tuple[float, float, float]
+    alarms: tuple[float, float, float]
+
+
+class PerHundred(NamedTuple):
+    """The errors among 100 patients of a network at its threshold, and of the two rules that never look."""
+
+    network: Errors
+    always_yes: Errors
+    always_no: Errors
+
+
 def accuracy(truth: ArrayLike, score: ArrayLike, threshold: float = 0.5, *, majority: int) -> Estimate:
     """The share of cases that were called right, beside the rule that always says the commoner class.
 
@@ -102,6 +117,39 @@ def specificity(truth: ArrayLike, score: ArrayLike, threshold: float = 0.5) -> E
     truth, score = _checked(truth, score)
     spared = (score < threshold)[truth == 0]
     return _proportion("specificity", spared, truth, (0,), "always-no", np.ones_like(spared))
+
+
+def per_hundred(truth: ArrayLike, score: ArrayLike, threshold: float, prevalence: float) -> PerHundred:
+    """Missed cases and false alarms among 100 patients, where so many are ill as the prevalence says.
+
+    A test set is often half ill and half healthy, a clinic is not: sensitivity and specificity are carried over.
+
+    Args:
+        truth, score, threshold: As in `accuracy`.
+        prevalence: The share of ill patients, from 0 to 1, taken as known: the intervals are those of sensitivity
+            and specificity (Wilson).
+
+    Raises:
+        ValueError: If the prevalence is no share, if a class has fewer than ``MIN_CASES``, or as in `accuracy`.
+
+    Example:
+        >>> errors = per_hundred([0, 1] * 10, [0.2, 0.8] * 9 + [0.7, 0.4], threshold=0.5, prevalence=0.2)
+        >>> print("missed {:.1f} ({:.1f} to {:.1f})".format(*errors.network.missed))
+        missed 2.0 (0.4 to 8.1)
+        >>> print("false alarms {:.1f} ({:.1f} to {:.1f})".format(*errors.network.alarms))
+        false alarms 8.0 (1.4 to 32.3)
+
+    Taught in notebook 01.
+    """
+    if not 0 <= prevalence <= 1:
+        raise ValueError(f"a prevalence must be a share from 0 to 1, but is {prevalence!r}")
+    rates = (sensitivity(truth, score, threshold), specificity(truth, score, threshold))
+    if reasons := [str(rate) for rate in rates if rate.value is None]:
+        raise ValueError(" ".join(reasons))
+    ill, healthy = 100 * prevalence, 100 * (1 - prevalence)
+    wrong = [(1 - rate.value, 1 - rate.high, 1 - rate.low) for rate in rates]
+    network = Errors(*(tuple(size * part for part in parts) for size, parts in zip((ill, healthy), wrong, strict=True)))
+    return PerHundred(network, Errors((0.0,) * 3, (healthy,) * 3), Errors((ill,) * 3, (0.0,) * 3))
 
 
 def auc_value(truth: ArrayLike, score: ArrayLike) -> float:

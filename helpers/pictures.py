@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
-from helpers.viewer import SHADES, Stack, as_displayed
+from helpers.stacks import MARKS, Stack
+from helpers.viewer import SHADES
 
 DPI, WIDTH = 100, 9.0  # 900 pixels, the width of a notebook
 EDGE, GAP, FOOTER, LINE = 0.1, 0.1, 0.32, 0.2  # inches
@@ -152,12 +153,12 @@ def draw_slice(
     # "hanning" smooths what is enlarged, and averages what is reduced instead of dropping voxels.
     look = {"cmap": GREYS, "vmin": 0, "vmax": 1, "interpolation": "hanning", "interpolation_stage": "data"}
     ax.imshow(stack.picture(z), extent=(x, x + wide, y + high, y), **look)
-    if outline and stack.mask is not None and stack.mask[:, :, z].any():
-        inside = np.pad(as_displayed(stack.mask[:, :, z]), 1)
+    if outline and stack.mask is not None and stack.cut(stack.mask, z).any():
+        inside = np.pad(stack.cut(stack.mask, z), 1)
         rows, columns = (np.arange(size) - 0.5 for size in inside.shape)
         dx, dy = wide / (len(columns) - 2), high / (len(rows) - 2)
         ax.contour(x + columns * dx, y + rows * dy, inside, [0.5], colors=ORANGE, linewidths=1.2 if marks else 0.8)
-    for letter, place, side in (("R", 0.02, "left"), ("L", 0.98, "right")) if marks else ():
+    for letter, place, side in zip(MARKS[stack.plane], (0.02, 0.98), ("left", "right"), strict=False) if marks else ():
         look = {"ha": side, "va": "center", "weight": "bold", "path_effects": RIM}
         ax.text(x + place * wide, y + high / 2, letter, color="white", **look)
     ax.set(xlim=(x, x + wide), ylim=(y + high, y))

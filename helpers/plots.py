@@ -30,12 +30,13 @@ def curves(rows: Sequence[dict], best_epoch: int, metric_name: str, origin: str 
 
     Args:
         rows: One dict an epoch with ``epoch, loss, valid_loss, metric, valid_metric``; what was not measured is None.
+            No row at all, after a training that was stopped in its first epoch, gives a picture that says so.
         best_epoch: The epoch whose weights were kept; one of those in ``rows``.
         metric_name: What the metric is; it is drawn on an axis from 0 to 1, where chance is 0.5.
         origin: "phantom" or "real", written below.
 
     Raises:
-        ValueError: If there is no epoch, or no such best epoch.
+        ValueError: If there is no such best epoch.
 
     Example:
         >>> row = dict(epoch=1, loss=0.7, valid_loss=0.6, metric=0.5, valid_metric=0.6)
@@ -44,6 +45,11 @@ def curves(rows: Sequence[dict], best_epoch: int, metric_name: str, origin: str 
 
     Taught in notebook 01.
     """
+    if not rows:
+        with our_style():
+            figure = Figure(figsize=(WIDTH, 1))
+            figure.text(0.5, 0.6, "no epoch was finished", size=11, ha="center")
+            return Picture(figure, "training curves", "no curves, because no epoch was finished.", origin)
     epochs = [row["epoch"] for row in rows]
     if best_epoch not in epochs:
         raise ValueError(f"the best epoch must be one of those trained, {epochs}, but is {best_epoch}")

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from helpers import files, runtime
+from helpers import checkpoints, files, runtime
+from helpers.checkpoints import arrays, set_arrays
 from helpers.files import DataError
 from helpers.schedules import Schedule, learning_rate
 
@@ -29,6 +30,7 @@ class Fit:
     ended: str = ""
     steps: int = 0
     minutes: float = 0.0
+    by_hand: bool = False  # whether Ctrl-C ended it
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -36,6 +38,8 @@ class Fit:
         return sum(row["seconds"] for row in self.rows) / self.steps if self.steps else None
 
     def __str__(self) -> str:
+        if not self.rows:
+            return f"{self.ended}; no epoch was finished, so the weights are those of the last step"
         best = self.rows[self.best_epoch - 1]
         figures = [
             f"{name.replace('_', ' ')} {best[name]:.3f}"
@@ -56,12 +60,19 @@ def fit(
     seed: int,
     weights: str | Path | None = None,
     report: Callable[[str], None] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    data: str = "",
 ) -> Fit:
     """Train a network and leave it with the weights of its best epoch.
 
     Early stopping and the kept epoch watch one and the same figure: the loss on the validation set. Where there is
     no validation case, the last epoch is kept and `Fit.ended` says so. Order, variation and dropout are drawn from
-    (seed, epoch), so that the same seed gives the same run.
+    (seed, epoch), so that the same seed gives the same run, be it broken off and resumed or not.
+
+    Ctrl-C ends a training in good order: the network has the weights of the best epoch so far, or, in the first epoch,
+    those of the last step, and the history of the epochs that were finished is returned. An error leaves the network
+    with its best weights too.
 
     Args:
         network: Trained in place.
@@ -73,6 +84,9 @@ def fit(
         seed: Of this training.
         weights: Where to save the best weights, if anywhere.
         report: Called with one line after each epoch.
+        checkpoint: Where to write, after each epoch, all that is needed to go on; it stays when the training is done.
+        resume: Go on from the checkpoint if there is one; without it, start at the first epoch.
+        data: A hash of the data and their split, so that going on with other data is refused.
 
     Returns:
         The history; rows hold epoch, rate, loss, metric, valid_loss, valid_metric and seconds.
@@ -80,6 +94,8 @@ def fit(
     Raises:
         ValueError: If the training set is empty.
         FloatingPointError: If a loss is no longer a finite number, with the epoch, and the batch if in training.
+        DataError: If the checkpoint is that of another training, or is there although ``resume`` is not asked for; if
+            an epoch cannot be saved, because the disk is full for one: the files of the epoch before stay whole.
 
     Example:
         >>> x = paddle.arange(8, dtype="float32").reshape([8, 1])
@@ -93,39 +109,71 @@ def fit(
     """
     if not len(train):
         raise ValueError("there is no training case; give the training set at least one")
-    batches = -(-len(train) // schedule.batch)
+    batches, started = -(-len(train) // schedule.batch), time.perf_counter()
     numbers = network.parameters()
     optimizer = paddle.optimizer.AdamW(schedule.rate, parameters=numbers, weight_decay=schedule.weight_decay)
-    result, best, started = Fit(), (np.inf, None), time.perf_counter()
-    bar = runtime.progress(range(schedule.epochs * batches), label="training")
-    tick = iter(bar)
-    for epoch in range(schedule.epochs):
-        row = _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer, tick)
-        row["valid_loss"], row["valid_metric"] = evaluate(network, valid, loss, metric, schedule.batch)
-        if row["valid_loss"] is not None:
-            _check_finite(row["valid_loss"], f"after epoch {epoch + 1}, on the validation set")
-        result.rows.append({"epoch": epoch + 1, **row})
-        result.steps += batches
-        watched = -epoch if row["valid_loss"] is None else row["valid_loss"]
-        if watched < best[0]:
-            best = (watched, deepcopy(_arrays(network)))
-            result.best_epoch = epoch + 1
-            if weights is not None:
-                files.save_weights(weights, best[1])
+    facts = checkpoints.fingerprint(network, schedule, seed, (len(train), len(valid)), loss, data)
+    result, best = Fit(), {}
+    if checkpoint is not None and checkpoints.can_resume(checkpoint, resume, weights):
+        history, best = checkpoints.load(checkpoint, facts, network, optimizer)
+        result = Fit(**history)
+        if weights is not None:  # which may be an epoch ahead, or gone
+            files.save_weights(weights, best)
         if report is not None:
-            report(_line(result.rows[-1], schedule.epochs))
-        if epoch + 1 - result.best_epoch >= schedule.patience:
-            result.ended = f"stopped after {schedule.patience} epochs without a lower validation loss"
-            break
-    else:
-        result.ended = f"all {schedule.epochs} epochs done"
-    if not len(valid):
+            report(f"going on after epoch {len(result.rows)} of {schedule.epochs}")
+    before, epoch = result.minutes, len(result.rows)
+    bar = runtime.progress(range(epoch * batches, schedule.epochs * batches), label="training")
+    tick = iter(bar)
+    try:
+        while not _ending(result, schedule):
+            epoch = len(result.rows)
+            row = _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer, tick)
+            row["valid_loss"], row["valid_metric"] = evaluate(network, valid, loss, metric, schedule.batch)
+            if row["valid_loss"] is not None:
+                _check_finite(row["valid_loss"], f"after epoch {epoch + 1}, on the validation set")
+            rows = [*result.rows, {"epoch": epoch + 1, **row}]
+            better = epoch == 0 or row["valid_loss"] is None or row["valid_loss"] < _lowest(result)
+            kept = deepcopy(arrays(network)) if better else best
+            minutes = before + (time.perf_counter() - started) / 60
+            grown = Fit(rows, epoch + 1 if better else result.best_epoch, "", result.steps + batches, minutes)
+            last_best, result, best = result.best_epoch, grown, kept  # in one go: Ctrl-C finds all of them or none
+            if weights is not None and better:
+                _save_epoch(weights, epoch, last_best, checkpoint is not None, files.save_weights, best)
+            if checkpoint is not None:
+                now = {name: getattr(result, name) for name in ("rows", "best_epoch", "steps", "minutes")}
+                _save_epoch(checkpoint, epoch, epoch, True, checkpoints.save, facts, now, network, optimizer, best)
+            if report is not None:
+                report(_line(result.rows[-1], schedule.epochs))
+        result.ended = _ending(result, schedule)
+    except KeyboardInterrupt:
+        result.ended, result.by_hand = f"stopped by hand in epoch {epoch + 1}", True
+    finally:
+        bar.total = bar.n  # a training that stopped early is done, not broken off in red
+        bar.close()
+        if best:
+            set_arrays(network, best)
+    if result.rows and not len(valid):
         result.ended += ", without a validation case, so the last epoch is kept"
-    bar.total = bar.n  # a training that stopped early is done, not broken off in red
-    bar.close()
-    _set_arrays(network, best[1])
-    result.minutes = (time.perf_counter() - started) / 60
+    result.minutes = before + (time.perf_counter() - started) / 60
     return result
+
+
+def _ending(result: Fit, schedule: Schedule) -> str:
+    """Why a training is over; nothing while it is not."""
+    if len(result.rows) - result.best_epoch >= schedule.patience:
+        return f"stopped after {schedule.patience} epochs without a lower validation loss"
+    return f"all {schedule.epochs} epochs done" if len(result.rows) >= schedule.epochs else ""
+
+
+def _lowest(result: Fit) -> float:
+    return result.rows[result.best_epoch - 1]["valid_loss"]
+
+
+def _save_epoch(path: str | Path, epoch: int, kept: int, resume: bool, save: Callable, *what) -> None:
+    try:
+        save(path, *what)
+    except OSError as error:
+        raise checkpoints.unwritten(path, error, epoch + 1, kept, resume) from None
 
 
 def _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer, tick) -> dict:
@@ -199,7 +247,7 @@ def save(path: str | Path, network: paddle.nn.Layer) -> Path:
 
     Taught in notebook 01.
     """
-    return files.save_weights(path, _arrays(network))
+    return files.save_weights(path, arrays(network))
 
 
 def load(path: str | Path, network: paddle.nn.Layer) -> None:
@@ -217,18 +265,18 @@ def load(path: str | Path, network: paddle.nn.Layer) -> None:
 
     Taught in notebook 01.
     """
-    arrays = files.load_weights(path)
+    saved = files.load_weights(path)
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: array.shape for name, array in arrays.items()}
+    found = {name: array.shape for name, array in saved.items()}
     if wanted != found:
         odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))[0]
         fault = f"its {odd} is {found.get(odd, 'missing')}, where this network has {wanted.get(odd, 'nothing')}"
         raise DataError(path, fault, "build the network with the width it was trained with")
-    for name, array in _arrays(network).items():
-        if array.dtype != arrays[name].dtype:
-            fault = f"its {name} is {arrays[name].dtype}, where this network has {array.dtype}"
+    for name, array in arrays(network).items():
+        if array.dtype != saved[name].dtype:
+            fault = f"its {name} is {saved[name].dtype}, where this network has {array.dtype}"
             raise DataError(path, fault, f"save it as {array.dtype}")
-    _set_arrays(network, arrays)
+    set_arrays(network, saved)
 
 
 def _ask(network, samples, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -251,14 +299,6 @@ def _batches(samples, order: np.ndarray, size: int) -> Iterator[tuple[paddle.Ten
     # As even as can be: what BatchNorm measures on a last batch of one or two cases is noise.
     groups = [group.tolist() for group in np.array_split(order, -(-len(order) // size))]
     return iter(paddle.io.DataLoader(samples, batch_sampler=groups, num_workers=0))
-
-
-def _arrays(network: paddle.nn.Layer) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-
-
-def _set_arrays(network: paddle.nn.Layer, arrays: dict[str, np.ndarray]) -> None:
-    network.set_state_dict({name: paddle.to_tensor(array) for name, array in arrays.items()})
 
 
 def _line(row: dict, epochs: int) -> str:

@@ -12,12 +12,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
+from helpers.desk import desk
 from helpers.estimates import plural
 from helpers.pictures import RIM, WIDTH, Picture, draw_scale, draw_slice, our_style, panels
 from helpers.plots import curves, roc, scores
-from helpers.viewer import Scan, SliceViewer, Stack, as_displayed
+from helpers.stacks import Scan, Stack
+from helpers.viewer import SliceViewer
 
-__all__ = ["axial", "before_after", "curves", "gallery", "heat", "montage", "roc", "scores", "slices"]
+__all__ = ["axial", "before_after", "curves", "desk", "gallery", "heat", "montage", "roc", "scores", "slices"]
 
 Spacing = tuple[float, float, float] | None
 Window = str | tuple[float, float]
@@ -27,11 +29,11 @@ CONVENTION = "seen from the feet: R is the patient's right"
 def slices(
     scan: Scan, window: str = "lung", mask: np.ndarray | None = None, spacing: Spacing = None, origin: str = ""
 ) -> SliceViewer:
-    """Show a scan with a slider for the slice and, in HU, a choice of window; see `SliceViewer`.
+    """Leaf through a scan: plane, slice, window (in HU) and the outline of a mask, by mouse or keys; see `SliceViewer`.
 
     Example:
         >>> slices(np.zeros((48, 48, 40), np.float32))
-        SliceViewer(48 x 48 x 40 voxels, slice 20 of 40)
+        SliceViewer(48 x 48 x 40 voxels, axial slice 20 of 40)
 
     Taught in notebook 01.
     """
@@ -248,7 +250,7 @@ def heat(
         for ax, outline in zip(axes, (False, False, True), strict=True):
             draw_slice(ax, stack, z, outline)
         colours = ScalarMappable(Normalize(0, warm.max() or 1), _heat_colours())
-        layer = as_displayed(warm[:, :, z])
+        layer = stack.cut(warm, z)
         look = {"cmap": colours.cmap, "norm": colours.norm, "interpolation": "hanning", "interpolation_stage": "data"}
         axes[1].imshow(layer, extent=(0, stack.width, stack.height, 0), **look)
         box = axes[-1].get_position()

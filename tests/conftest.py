@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1", "", None, socket.gethostname())
-DEAD_PROXY = "http://127.0.0.1:9"  # nothing listens there
+STARTED = pytest.StashKey[float]()  # when this session began: results written since then are fresh
 
 
 class NetworkError(RuntimeError):
@@ -50,20 +51,46 @@ class NotebookRules:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Shut the network for the whole run, doctests included, and start nbval's kernels as `make outputs` does."""
+    config.stash[STARTED] = time.time()
     sys.addaudithook(refuse_network)
     config.pluginmanager.register(NotebookRules())
 
     import nbval.kernel
 
-    from tools.run_notebooks import kernel_environment
+    from tools.run_notebooks import NO_NETWORK, kernel_environment
 
     start = nbval.kernel.start_new_kernel
 
     def start_alike(*args, **kwargs):
-        proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), DEAD_PROXY)
-        return start(*args, env=kernel_environment(phantoms=True) | proxies, **kwargs)
+        return start(*args, env=kernel_environment(phantoms=True) | NO_NETWORK, **kwargs)
 
     nbval.kernel.start_new_kernel = start_alike
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Compare results last: the notebooks of this very session write them."""
+    items.sort(key=lambda item: item.path.name == "test_results.py")
+
+
+@pytest.fixture(scope="session")
+def session_start(pytestconfig: pytest.Config) -> float:
+    """When this session began; a result written since then is fresh."""
+    return pytestconfig.stash[STARTED]
+
+
+@pytest.fixture(scope="session")
+def browser() -> None:
+    """For tests that need a headless browser; without one they are skipped by name, and fail where CI is set."""
+    need_browser()
+
+
+def need_browser() -> None:
+    """Skip or fail, unless there is a browser."""
+    from tools import setup_browser
+
+    if setup_browser.find() is None:
+        leave = pytest.fail if os.environ.get("CI") else pytest.skip
+        leave(setup_browser.MISSING)
 
 
 @pytest.fixture(scope="session")

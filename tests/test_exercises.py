@@ -1,4 +1,4 @@
-"""The checkers: they accept what is right, ask where nothing is, and hint without telling."""
+"""The checkers: they accept what is right, ask where nothing is, hint without telling, and know the usual mistakes."""
 
 import re
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import ct, metrics
-from helpers.exercises import OPEN, RIGHT, check_density, check_scans, check_threshold
+from helpers import ct, exercises, metrics
+from helpers.exercises import EXERCISES, NOTE, OPEN, RIGHT, Exercise, check_density, check_scans, check_threshold
 
 TRUTH = np.array([0] * 20 + [1] * 20)
 SCORE = np.float32(np.concatenate([np.linspace(0.02, 0.60, 20), np.linspace(0.31, 0.97, 20)]))
@@ -75,10 +75,37 @@ def test_each_wrong_answer_gets_the_hint_for_it(exercise, answer, hint):
     assert hint in said
 
 
-@pytest.mark.parametrize("exercise", range(3))
-def test_different_mistakes_get_different_hints(exercise):
-    hints = {CHECKERS[exercise](answer) for number, answer, _ in WRONG if number == exercise}
-    assert len(hints) >= 3
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.check.__name__)
+def test_at_least_three_typical_mistakes_each_get_a_hint_of_their_own(exercise):
+    hints = [exercise.check(answer, **exercise.given) for answer, _ in exercise.mistakes]
+    assert all(hint.startswith("Not yet: ") for hint in hints)
+    assert len(set(hints)) == len(hints) >= 3
+    assert len({thought for _, thought in exercise.mistakes}) == len(hints)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.check.__name__)
+def test_the_table_for_the_teacher_shows_each_mistake_beside_its_hint(exercise):
+    lines = exercise.table().splitlines()
+    for answer, thought in exercise.mistakes:
+        hint = exercise.check(answer, **exercise.given)
+        assert [f"{answer:g}", thought, hint] in [line.strip("| ").split(" | ") for line in lines]
+    assert len([line for line in lines if line.startswith("| ")]) == 2 + len(exercise.mistakes)
+    assert (NOTE in lines) == bool(exercise.given)
+
+
+def test_every_checker_has_its_entry():
+    checkers = {name for name in vars(exercises) if name.startswith("check_")}
+    assert sorted(exercise.check.__name__ for exercise in EXERCISES) == sorted(checkers)
+
+
+def test_an_exercise_hands_its_checker_what_is_given():
+    def check(answer, low, high):
+        return RIGHT if low < answer < high else f"Not yet: between {low} and {high}."
+
+    assert (
+        "| 9 | too far | Not yet: between 1 and 4. |"
+        in Exercise(check, ((9, "too far"),), {"low": 1, "high": 4}).table()
+    )
 
 
 def numbers(text):

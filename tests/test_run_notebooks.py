@@ -1,13 +1,18 @@
 """tools/run_notebooks.py on toy notebooks: results, failures in a sentence, outputs that are the same twice."""
 
+import base64
+import io
 import os
 import sys
+from dataclasses import replace
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from helpers import passports
-from tools import run_notebooks
+from tools import run_notebooks, setup_browser
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 
@@ -146,3 +151,54 @@ def test_tidy_keeps_tags_and_the_picture():
     assert nb.cells[0].outputs[1].text == "a"
     assert nb.metadata.keys() == {"kernelspec", "language_info"}
     assert nb.metadata.kernelspec.name == "python3"
+
+
+def test_a_plotly_figure_gets_a_picture_the_same_twice(browser, course, monkeypatch):
+    source = "import plotly.graph_objects as go\ngo.Figure(go.Scatter(x=[0, 1], y=[0, 1], line_color='#ff0000'))"
+    path = add(course, "01_chart", source, "1 + 1")
+    assert run(monkeypatch, "--write-outputs") == ""
+    first = path.read_bytes()
+    nb = nbformat.read(path, as_version=4)
+    data = nb.cells[0].outputs[0].data
+    assert run_notebooks.PLOTLY in data
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB"))
+    assert (picture == (255, 0, 0)).all(axis=-1).sum() > 300, "the red line is in the picture"
+    assert run_notebooks.output_faults(nb) == []
+    assert run(monkeypatch, "--write-outputs") == ""
+    assert path.read_bytes() == first
+    del data["image/png"]
+    assert "plotly figure without a PNG" in run_notebooks.output_faults(nb)[0]
+
+
+def test_without_a_browser_a_plotly_figure_is_not_written_and_the_rest_is(course, monkeypatch):
+    monkeypatch.setattr(setup_browser, "find", lambda: None)
+    path = add(course, "01_chart", "import plotly.graph_objects as go\ngo.Figure()")
+    plain = add(course, "02_plain", "1 + 1")
+    before = path.read_bytes()
+    said = run(monkeypatch, "--write-outputs")
+    assert said.strip().startswith("01_chart: not written: No browser is here for the notebooks: install Chromium")
+    assert path.read_bytes() == before
+    assert nbformat.read(plain, as_version=4).cells[0].execution_count == 1
+
+
+def test_passports_are_committed_once_and_rewritten_for_another_result(course, monkeypatch):
+    ready = course / "ready.json"
+    copy = "import shutil\n_ = shutil.copy('../ready.json', '../build/passports/ct-quick-phantom.json')"
+    add(course, "01_writes", copy)
+    place = course / "notebooks" / "passports" / "ct-quick-phantom.json"
+
+    def committed(result, *arguments):
+        passports.write(result, ready)
+        assert run(monkeypatch, "--write-outputs", *arguments) == ""
+        return passports.read(place)
+
+    first = committed(replace(passport(), minutes=1.0))
+    assert first.minutes == 1.0
+    before = place.read_bytes()
+    assert committed(replace(passport(), minutes=2.0, seconds_per_step=0.1, peak_memory_gb=3.0)) == first
+    assert place.read_bytes() == before
+    assert committed(replace(passport(), minutes=2.0), "--force").minutes == 2.0
+    better = committed(replace(passport(0.98), minutes=3.0))
+    assert (better.value, better.minutes) == (0.98, 3.0)
+    place.write_text(place.read_text(encoding="utf8").replace("0.98", "0.99"), encoding="utf8")
+    assert "it was changed after it was written" in run(monkeypatch, "--write-outputs")

@@ -8,7 +8,7 @@ import numpy as np
 import paddle
 import pytest
 
-from helpers import datasets, metrics, networks, passports, runtime, scans, tasks, training
+from helpers import ct_job, datasets, metrics, networks, passports, runtime, scans, tasks, training
 
 
 def make_task(size="quick", seed=7):
@@ -31,6 +31,14 @@ def thirds(cases=90, seed=0):
 
 def noise(cases=90, side=3, seed=1):
     return np.random.default_rng(seed).random((cases, side, side, side), dtype=np.float32)
+
+
+def prepared(volumes):
+    return datasets.Prepared(volumes, np.ones((len(volumes), 3), np.float32))
+
+
+def make_sets(task, volumes, split):
+    return task.sets(prepared(volumes), split)
 
 
 class Plain(paddle.nn.Layer):
@@ -121,7 +129,7 @@ def test_the_loss_is_the_cross_entropy_of_the_probability():
 
 def test_only_the_training_set_is_varied():
     split, volumes = thirds(), noise(side=6)
-    sets = tasks.make_sets(make_task(), volumes, split)
+    sets = make_sets(make_task(), volumes, split)
     for samples, where in zip(sets, (split.train, split.valid, split.test), strict=True):
         assert samples.where.tolist() == where.tolist()
         assert samples.targets.tolist() == split.data.labels[where].tolist()
@@ -137,7 +145,7 @@ def test_only_the_training_set_is_varied():
 
 def test_varying_turns_or_mirrors_and_nothing_else():
     volume = noise(1, side=9)[0]
-    vary, kinds = make_task().vary, {"as it is": 0, "mirrored": 0, "turned": 0}
+    vary, kinds = ct_job.vary_scan, {"as it is": 0, "mirrored": 0, "turned": 0}
     rng = np.random.default_rng(0)
     for _ in range(400):
         varied = vary(volume, rng)
@@ -155,7 +163,7 @@ def test_varying_turns_or_mirrors_and_nothing_else():
 
 def test_the_leak_validates_on_its_own_training_scans():
     split, volumes = thirds(), noise()
-    leaky = tasks.leaky_sets(make_task(), volumes, split)
+    leaky = tasks.leaky_sets(make_task(), prepared(volumes), split)
     assert leaky.train.where.tolist() == leaky.valid.where.tolist()
     assert len(leaky.train) == 24
     assert set(leaky.train.where) <= set(split.train)
@@ -171,7 +179,7 @@ def test_the_leaks_labels_have_nothing_to_do_with_the_truth():
     volumes = np.zeros((1000, 1, 1, 1), np.float32)
     agreements = []
     for seed in range(20):
-        leaky = tasks.leaky_sets(make_task(seed=seed), volumes, split)
+        leaky = tasks.leaky_sets(make_task(seed=seed), prepared(volumes), split)
         assert leaky.train.labels.sum() == 500
         agreements.append(np.mean(leaky.train.labels == split.data.labels))
     assert np.mean(agreements) == pytest.approx(0.5, abs=0.02)
@@ -179,18 +187,20 @@ def test_the_leaks_labels_have_nothing_to_do_with_the_truth():
     assert len(set(agreements)) > 5  # another seed, other labels
     # shuffled whatever the truth is: the very same labels for a data set that is all of one class
     ones = make_split(np.ones(1000), split.train, split.valid, split.test)
-    assert np.array_equal(tasks.leaky_sets(make_task(seed=19), volumes, ones).train.labels, leaky.train.labels)
+    assert np.array_equal(
+        tasks.leaky_sets(make_task(seed=19), prepared(volumes), ones).train.labels, leaky.train.labels
+    )
 
 
 def test_the_leak_seems_to_learn_and_the_honest_set_says_chance():
     split, volumes, task = thirds(cases=400), noise(400, side=5), make_task()
-    leaky = tasks.leaky_sets(task, volumes - 0.5, split)
+    leaky = tasks.leaky_sets(task, prepared(volumes - 0.5), split)
     paddle.seed(0)
     network = Plain(125)
-    fit = tasks.train(task, network, leaky, schedule=training.Schedule(epochs=60, batch=8, rate=5e-3, decay=1.0))
+    fit = task.train(network, leaky, schedule=training.Schedule(epochs=60, batch=8, rate=5e-3, decay=1.0))
     assert fit.rows[0]["valid_metric"] < 0.9
     assert fit.rows[-1]["valid_metric"] == 1  # "validation accuracy", as published
-    honest = tasks.evaluate(network, leaky).report
+    honest = make_task().evaluate(network, leaky).report
     assert honest.accuracy.low < 0.5 < honest.accuracy.high
     assert honest.auc.low < 0.5 < honest.auc.high
 
@@ -201,9 +211,9 @@ def test_the_honest_sets_do_learn_what_is_there():
     volumes[split.data.labels == 0, 1, 1, 1] = 0
     paddle.seed(0)
     network = Plain(27)
-    sets = tasks.make_sets(task, volumes, split)
-    fit = tasks.train(task, network, sets, schedule=training.Schedule(epochs=15, batch=8, rate=1e-2))
-    found = tasks.evaluate(network, sets)
+    sets = make_sets(task, volumes, split)
+    fit = task.train(network, sets, schedule=training.Schedule(epochs=15, batch=8, rate=1e-2))
+    found = make_task().evaluate(network, sets)
     assert found.report.auc.value > 0.98
     assert fit.rows[fit.best_epoch - 1]["valid_metric"] > 0.9
 
@@ -212,10 +222,10 @@ def test_train_takes_the_tasks_own_settings_unless_told():
     split, task = thirds(cases=24), make_task()
     seen = []
     task = dataclasses.replace(task, metric=lambda truth, output: seen.append(len(truth)) or 0.0)
-    sets = tasks.make_sets(task, noise(24), split)
-    assert len(tasks.train(task, Plain(27, 4), sets).rows) == task.schedule.epochs
+    sets = make_sets(task, noise(24), split)
+    assert len(task.train(Plain(27, 4), sets).rows) == task.schedule.epochs
     assert seen[:2] == [8, 4]
-    short = tasks.train(task, Plain(27, 4), sets, schedule=training.Schedule(2, 8, 1e-3))
+    short = task.train(Plain(27, 4), sets, schedule=training.Schedule(2, 8, 1e-3))
     assert len(short.rows) == 2
 
 
@@ -229,7 +239,7 @@ def judged(scores, truth, train_labels=(0, 1)):
     log_odds = np.log(np.asarray(scores) / (1 - np.asarray(scores)))
     volumes[: len(truth), 0, 0, 0] = log_odds
     split = make_split(labels, range(len(truth), len(labels)), [], range(len(truth)))
-    return tasks.evaluate(Says(), tasks.make_sets(make_task(), volumes, split))
+    return make_task().evaluate(Says(), make_sets(make_task(), volumes, split))
 
 
 def test_probabilities_are_those_of_class_1_in_the_order_of_the_set():
@@ -241,7 +251,7 @@ def test_probabilities_are_those_of_class_1_in_the_order_of_the_set():
 
 def test_a_network_beyond_all_doubt_gives_no_warning():
     volumes = np.float32([-500, 500]).reshape(2, 1, 1, 1)
-    sets = tasks.make_sets(make_task(), volumes, make_split([0, 1], [], [], [0, 1]))
+    sets = make_sets(make_task(), volumes, make_split([0, 1], [], [], [0, 1]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert tasks.probabilities(Says(), sets.test).tolist() == [0, 1]
@@ -310,23 +320,23 @@ def relabelled(split, labels):
 
 def test_the_trivial_rule_learns_from_the_training_set_alone():
     volumes, split = two_number_world()
-    area = tasks.mean_and_sd_rule(volumes, split).value
+    area = make_task().baseline(prepared(volumes), split).value
     assert 0.6 < area < 0.95
     poisoned = split.data.labels.copy()
     poisoned[split.test] = 1 - poisoned[split.test]
     # Had it seen the test labels, its scores would move with them; as they stay, the area is turned upside down.
-    assert tasks.mean_and_sd_rule(volumes, relabelled(split, poisoned)).value == pytest.approx(1 - area)
+    assert make_task().baseline(prepared(volumes), relabelled(split, poisoned)).value == pytest.approx(1 - area)
     unseen = split.data.labels.copy()
     unseen[split.valid] = 1 - unseen[split.valid]
-    assert tasks.mean_and_sd_rule(volumes, relabelled(split, unseen)).value == area
+    assert make_task().baseline(prepared(volumes), relabelled(split, unseen)).value == area
 
 
 def test_the_trivial_rule_is_not_scaled_by_the_test_set():
     volumes, split = two_number_world()
     sub = make_split(split.data.labels, split.train, split.valid, split.test[1:])
-    area = tasks.mean_and_sd_rule(volumes, sub).value
+    area = make_task().baseline(prepared(volumes), sub).value
     volumes[split.test[0]] = 1e4  # an outlier outside the test set that is judged
-    assert tasks.mean_and_sd_rule(volumes, sub).value == area
+    assert make_task().baseline(prepared(volumes), sub).value == area
 
 
 def test_the_trivial_rule_uses_the_spread_as_well_as_the_mean():
@@ -334,14 +344,14 @@ def test_the_trivial_rule_uses_the_spread_as_well_as_the_mean():
     spread = np.where(split.data.labels == 1, 0.30, 0.20)[:, None, None, None]
     volumes = (0.5 + spread * rng.standard_normal((160, 5, 5, 5))).astype(np.float32)
     volumes -= volumes.mean(axis=(1, 2, 3), keepdims=True)
-    assert tasks.mean_and_sd_rule(volumes, split).value > 0.95
+    assert make_task().baseline(prepared(volumes), split).value > 0.95
 
 
 def test_the_trivial_rule_cannot_tell_what_is_not_in_two_numbers():
     split, volumes = thirds(cases=300), noise(300)
     volumes.reshape(300, -1).sort(axis=1)  # one order for class 1, the other for class 0: same mean, same spread
     volumes[split.data.labels == 0] = volumes[split.data.labels == 0, ::-1, ::-1, ::-1]
-    area = tasks.mean_and_sd_rule(volumes, split)
+    area = make_task().baseline(prepared(volumes), split)
     assert area.low < 0.5 < area.high
 
 
@@ -349,7 +359,7 @@ def test_the_trivial_rule_with_one_class_to_learn_from_tosses_a_coin():
     volumes, split = two_number_world()
     labels = split.data.labels.copy()
     labels[split.train] = 1
-    assert tasks.mean_and_sd_rule(volumes, relabelled(split, labels)).value == 0.5
+    assert make_task().baseline(prepared(volumes), relabelled(split, labels)).value == 0.5
 
 
 # The record
@@ -361,7 +371,7 @@ def make_passport(monkeypatch, folder, origin="phantom", truth=None):
     found = judged(np.linspace(0.1, 0.9, 40), truth)
     split = make_split(truth, [0], [1], range(2, 40), origin)
     fit = training.Fit(rows=[{"seconds": 3.0}, {"seconds": 5.0}], steps=16, minutes=0.25)
-    return tasks.passport(make_task(seed=5), split, fit, found), found, split
+    return make_task(seed=5).passport(split, fit, found), found, split
 
 
 def test_the_passport_holds_the_figure_and_what_it_hangs_on(monkeypatch, tmp_path):
@@ -390,3 +400,22 @@ def test_a_real_passport_does_not_overwrite_a_phantom_one(monkeypatch, tmp_path)
 def test_too_few_cases_make_a_passport_without_a_figure(monkeypatch, tmp_path):
     passport, _, _ = make_passport(monkeypatch, tmp_path, truth=np.zeros(40, int))
     assert (passport.value, passport.interval) == (None, None)
+
+
+def test_a_training_stopped_by_hand_gets_no_passport(monkeypatch, tmp_path):
+    monkeypatch.setattr(runtime, "BUILD", tmp_path)
+    split = thirds()
+    with pytest.raises(ValueError, match="stopped by hand"):
+        make_task().passport(split, training.Fit(by_hand=True), judged([0.9, 0.2], [1, 0]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_folds_are_pooled_case_by_case():
+    one = judged(np.linspace(0.1, 0.8, 24), np.arange(24) % 2)
+    other = judged(np.linspace(0.2, 0.9, 12), np.ones(12, int))
+    found = make_task().pool([one, other])
+    assert found.columns()["truth"].tolist() == [*one.truth, *other.truth]
+    assert found.columns()["score"].tolist() == [*one.score, *other.score]
+    assert found.report.accuracy.hits == np.sum((found.score >= 0.5) == found.truth)
+    assert found.report.accuracy.baseline == 24 / 36
+    assert found.headline.cases == 36

@@ -1,5 +1,9 @@
 """The command `python -m helpers.train`: it runs on a handful of scans, says what it cannot measure, and repeats."""
 
+import csv
+import errno
+import os
+import signal
 import subprocess
 import sys
 
@@ -7,7 +11,7 @@ import numpy as np
 import pytest
 from tiny import fill, one_sentence, save, voxels
 
-from helpers import files, passports, runtime, tasks, train, training
+from helpers import ct_job, datasets, files, metrics, passports, runtime, tasks, train, training
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +32,11 @@ def run(capsys, *arguments):
     code = train.main(["ct", *map(str, arguments)])
     out, err = capsys.readouterr()
     return code, out, err
+
+
+def table(path):
+    with open(path, newline="", encoding="utf8") as file:
+        return list(csv.DictReader(file))
 
 
 def refusal(capsys, *arguments) -> str:
@@ -84,6 +93,19 @@ def test_folds_test_every_case_once(tmp_path, capsys, scans):
     assert "ROC AUC cannot be measured: only 4 normal cases and 4 abnormal cases among 8 test cases" in text
     first, second = (files.load_weights(out / f"fold{number}.safetensors") for number in (1, 2))
     assert any(not np.array_equal(first[name], second[name]) for name in first)
+    endings = ("csv", "json", "safetensors")
+    wanted = [f"fold{number}.{ending}" for number in (1, 2) for ending in endings] + ["folds.csv"]
+    assert sorted(path.name for path in out.iterdir()) == wanted
+    cases = [row for number in (1, 2) for row in table(out / f"fold{number}.csv")]
+    assert sorted(row["case"] for row in cases) == sorted(files.hash_file(path) for path in scans.rglob("*.nii.gz"))
+    folder = {files.hash_file(path): path.parent.name for path in scans.rglob("*.nii.gz")}
+    assert all(int(row["truth"]) == (folder[row["case"]] == "CT-23") for row in cases)
+    assert all(0 < float(row["score"]) < 1 for row in cases)
+    rows = table(out / "folds.csv")
+    assert [row["fold"] for row in rows] == ["fold1"] * 4 + ["fold2"] * 4 + ["all"] * 4
+    assert {(row["name"], row["value"], row["cases"]) for row in rows[8:] if row["name"] == "ROC AUC"} == {
+        ("ROC AUC", "", "8")
+    }
 
 
 def test_enough_cases_are_measured_across_folds(tmp_path, capsys):
@@ -94,6 +116,173 @@ def test_enough_cases_are_measured_across_folds(tmp_path, capsys):
     assert code == 0
     assert "cannot be measured" not in text
     assert [line.split()[0] for line in text.splitlines() if " of 20 " in line] == ["accuracy"]
+    cases = [row for number in (1, 2) for row in table(tmp_path / "out" / f"fold{number}.csv")]
+    report = metrics.binary_report(
+        [int(row["truth"]) for row in cases], [np.float32(row["score"]) for row in cases], majority=0
+    )
+    rows = {row["name"]: row for row in table(tmp_path / "out" / "folds.csv") if row["fold"] == "all"}
+    for estimate in report:  # the files hold what is needed to work the figures out again
+        assert [float(rows[estimate.name][name]) for name in ("value", "low", "high", "baseline")] == pytest.approx(
+            [estimate.value, estimate.low, estimate.high, estimate.baseline]
+        )
+        assert estimate.value is not None
+
+
+# Broken off
+
+
+def interrupt_after(monkeypatch, epochs):
+    """Press Ctrl-C at the end of the training part of the epoch that follows, counted over all folds."""
+    counts = []
+
+    def metric(targets, log_odds):
+        counts.append(1)
+        if len(counts) == 2 * epochs + 1:  # one call for the training set and one for the validation set
+            signal.raise_signal(signal.SIGINT)
+        return correct_share(targets, log_odds)
+
+    correct_share = ct_job.correct_share
+    monkeypatch.setattr(ct_job, "correct_share", metric)
+    return counts
+
+
+def contents(folder):
+    """All that a run leaves, but for measured time."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.name == "passport.json":
+            found[path.name] = passports.read(path).result
+        elif path.suffix == ".json":
+            found[path.name] = [{k: v for k, v in row.items() if k != "seconds"} for row in files.read_json(path)]
+        else:
+            found[path.name] = path.read_bytes()
+    return found
+
+
+@pytest.fixture
+def elsewhere_run(tmp_path):
+    """The command in a process of its own, which leaves nothing in the course's folders."""
+    code = "import sys; from pathlib import Path; from helpers import runtime, train; "
+    code += f"runtime.ROOT = Path({str(tmp_path / 'course')!r}); runtime.BUILD = runtime.ROOT / 'build'; "
+    command = [sys.executable, "-u", "-c", code + "sys.exit(train.main(sys.argv[1:]))", "ct"]
+
+    def begin(*arguments):
+        return subprocess.Popen(
+            [*command, *map(str, arguments)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    return begin
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a whole group of processes")
+def test_ctrl_c_says_how_to_go_on_and_going_on_ends_with_the_same_files(tmp_path, capsys, scans, elsewhere_run):
+    arguments = ("--data", scans, "--epochs", 4, "--seed", 3)
+    process = elsewhere_run(*arguments, "--out", tmp_path / "out")
+    while not process.stdout.readline().startswith("epoch   2/4"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    text, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped by hand in epoch " in text
+    assert err.startswith("Stopped; the same command with --resume goes on")
+    one_sentence(err.strip())
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"best.safetensors", "last.safetensors"}
+
+    text = refusal(capsys, *arguments, "--out", tmp_path / "out")  # and it is not lost by starting anew
+    assert text.startswith(f"{(tmp_path / 'out').as_posix()}: it holds a training that was not finished; add --resume")
+    code, text, err = run(capsys, *arguments, "--out", tmp_path / "out", "--resume")
+    assert (code, err) == (0, "")
+    assert "going on after epoch " in text
+    assert "epoch   1/4" not in text
+    assert run(capsys, *arguments, "--out", tmp_path / "whole")[0] == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_folds_that_are_done_are_not_trained_again(tmp_path, capsys, monkeypatch, scans):
+    arguments = ("--data", scans, "--epochs", 3, "--folds", 3, "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3 + 1)  # in the second epoch of the second fold
+        code, text, err = run(capsys, *arguments)
+    assert (code, err.count("\n")) == (130, 1)
+    assert "--resume" in err
+    assert "stopped by hand in epoch 2" in text
+    assert (tmp_path / "out" / "fold1.csv").exists()
+    assert not (tmp_path / "out" / "fold2.csv").exists()
+    assert "add --resume" in refusal(capsys, *arguments)
+    with monkeypatch.context() as patch:
+        calls = interrupt_after(patch, 1000)
+        code, text, err = run(capsys, *arguments, "--resume")
+    assert (code, err) == (0, "")
+    assert len(calls) == 2 * (2 + 3)  # two epochs of the second fold, three of the third
+    lines = text.splitlines()
+    assert lines[lines.index("fold 1 of 3") + 1 :][:2] == ["going on after epoch 3 of 3", "fold 2 of 3"]
+    assert lines[lines.index("fold 2 of 3") + 1] == "going on after epoch 1 of 3"
+    assert run(capsys, *arguments[:-1], tmp_path / "whole")[0] == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_ctrl_c_before_an_epoch_is_finished_leaves_nothing_to_resume(tmp_path, capsys, monkeypatch, scans):
+    arguments = ("--data", scans, "--epochs", 1, "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 0)
+        code, _, err = run(capsys, *arguments)
+    assert (code, err) == (130, "Stopped before an epoch was finished, so there is nothing to resume.\n")
+    assert list((tmp_path / "out").iterdir()) == []
+    code, text, _ = run(capsys, *arguments, "--resume")
+    assert code == 0
+    assert f"there is no training to go on with in {tmp_path / 'out'}, so it starts at the first epoch" in text
+
+
+def test_an_unfinished_training_is_told_before_the_data_are_prepared(tmp_path, capsys, monkeypatch, scans):
+    (tmp_path / "fold2-last.safetensors").write_bytes(b"hours of work")
+    monkeypatch.setattr(datasets, "prepare", lambda *_: pytest.fail("it was prepared first"))
+    assert "--resume" in refusal(capsys, "--data", scans, "--out", tmp_path)
+    assert (tmp_path / "fold2-last.safetensors").read_bytes() == b"hours of work"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(("--epochs", 3), "epochs is 2 there and 3 here"), (("--seed", 4), "seed is 2020 there and 4")],
+)
+def test_going_on_with_other_settings_is_refused(tmp_path, capsys, monkeypatch, scans, change, words):
+    arguments = ("--data", scans, "--epochs", 2, "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        assert run(capsys, *arguments)[0] == 130
+    assert words in refusal(capsys, *arguments, "--resume", *change)
+    (next(scans.rglob("CT-0/*.nii.gz"))).unlink()
+    assert "it belongs to another training: " in refusal(capsys, *arguments, "--resume")
+
+
+def test_results_that_cannot_be_written_cost_no_training(tmp_path, capsys, monkeypatch, scans):
+    arguments = ("--data", scans, "--epochs", 1, "--out", tmp_path / "out")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_json", full)
+        text = refusal(capsys, *arguments)
+    assert text.startswith(f"{(tmp_path / 'out').as_posix()}: the results cannot be written there (No space left")
+    assert "--resume" in text
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_train_epoch", lambda *_: pytest.fail("it was trained again"))
+        assert run(capsys, *arguments, "--resume")[0] == 0
+    names = ["history.json", "passport.json", "weights.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+@pytest.mark.parametrize(("name", "start"), [(None, "the disk: "), ("cache", "cache: ")])
+def test_a_disk_that_fails_anywhere_else_is_told_in_a_sentence(tmp_path, capsys, monkeypatch, scans, name, start):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    monkeypatch.setattr(datasets, "prepare", full)
+    text = refusal(capsys, "--data", scans, "--out", tmp_path / "out")
+    assert text == f"{start}it cannot be read or written (No space left on device); check the disk and the permissions."
+
+
+# Arguments and data
 
 
 @pytest.mark.parametrize("place", ["mosmed", ""])

@@ -1,7 +1,7 @@
 """Execute the notebooks, top to bottom.
 
-    python tools/run_notebooks.py                  make run: into build/, with HTML, and a table of results
-    python tools/run_notebooks.py --write-outputs  make outputs: the committed outputs, on phantoms, byte for byte
+    python -m tools.run_notebooks                  make run: into build/, with HTML, and a table of results
+    python -m tools.run_notebooks --write-outputs  make outputs: committed outputs and passports, on phantoms
 
 Name notebooks to take only those. One that fails is reported in a sentence, and the next one is taken.
 """
@@ -29,7 +29,10 @@ BUILD = ROOT / "build"
 PASSPORTS = BUILD / "passports"
 NO_DATA = BUILD / "no-real-data"  # an empty COURSE_DATA: every data set is then a phantom
 WIDGET = "application/vnd.jupyter.widget-view+json"
+PLOTLY = "application/vnd.plotly.v1+json"
 README_FIGURE = "readme-figure"  # a cell whose picture the README shows, written to docs/
+# For processes that shall reach nothing outside: a proxy where nothing listens.
+NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 MACHINE_PATH = re.compile(r"(?<![\w./])/(work|tmp|root|home|Users)/\w")
 
 
@@ -147,7 +150,7 @@ def strings(node: object, key: str = "") -> list[str]:
 
 
 def output_faults(nb: nbformat.NotebookNode) -> list[str]:
-    """Say what must not stand in a committed notebook's outputs: errors, stderr, paths of a machine."""
+    """Say what must not stand in a committed notebook's outputs: errors, stderr, unseen figures, machine paths."""
     faults = []
     own = [str(path) for path in (ROOT, Path.home()) if len(path.parts) > 1]
     for number, cell in enumerate((c for c in nb.cells if c.cell_type == "code"), 1):
@@ -157,25 +160,66 @@ def output_faults(nb: nbformat.NotebookNode) -> list[str]:
                 faults.append(f"code cell {number} ({first}) ended in an error: {output.ename}")
             if output.get("name") == "stderr":
                 faults.append(f"code cell {number} ({first}) wrote to stderr: {output.text.strip()[:200]}")
+            if PLOTLY in output.get("data", {}) and "image/png" not in output.data:
+                faults.append(f"code cell {number} ({first}) holds a plotly figure without a PNG, so GitHub shows none")
         for text in strings(cell):
             if MACHINE_PATH.search(text) or any(path in text for path in own):
                 faults.append(f"code cell {number} ({first}) holds a path of this machine")
     return faults
 
 
+def add_plotly_pictures(nb: nbformat.NotebookNode) -> None:
+    """Put a PNG beside each plotly figure, which holds only numbers: elsewhere than in JupyterLab nobody sees it.
+
+    Raises:
+        NoBrowserError: If there are figures, and no browser that could draw them.
+    """
+    shown = [output.get("data", {}) for cell in nb.cells for output in cell.get("outputs", [])]
+    outputs = [data for data in shown if PLOTLY in data and "image/png" not in data]
+    if outputs:
+        from tools import headless  # needs selenium, and the other commands do not
+
+        for data, picture in zip(outputs, headless.plotly_pngs([data[PLOTLY] for data in outputs]), strict=True):
+            data["image/png"] = base64.b64encode(picture).decode()
+
+
+def commit_passports(folder: Path, since: float, force: bool) -> None:
+    """Copy the passports written since a moment into a folder, except those of the same result as the one there.
+
+    Time and memory differ in every run; a passport that says the same otherwise stays as it is, so that it is always
+    the record of one run.
+
+    Raises:
+        DataError: If one of them cannot be read.
+    """
+    for path in written_since(since):
+        fresh, place = passports.read(path), folder / path.name
+        if force or not place.exists() or passports.read(place).result != fresh.result:
+            passports.write(fresh, place)
+
+
 def write_outputs(path: Path, force: bool) -> str:
     """Re-run a notebook on phantoms in quick size and write its outputs back; return what went wrong, or ""."""
     committed = nbformat.read(path, as_version=4)
     nb = nbformat.read(path, as_version=4)
+    began = time.time()
     fault, _ = execute(nb, path.parent, kernel_environment(phantoms=True), path.stem)
     if fault:
         return fault
     tidy(nb)
     if not force:
         keep_measured(nb, committed)
+    try:
+        add_plotly_pictures(nb)
+    except RuntimeError as error:
+        return f"not written: {error}"
     faults = output_faults(nb)
     if faults:
         return "not written: " + "; ".join(faults)
+    try:
+        commit_passports(path.parent / "passports", began, force)
+    except DataError as error:
+        return f"not written: {error}"
     part = path.with_suffix(".part")
     nbformat.write(nb, part)
     part.replace(path)
@@ -187,15 +231,20 @@ def write_outputs(path: Path, force: bool) -> str:
     return ""
 
 
+def written_since(moment: float) -> list[Path]:
+    """List the passports in build/ written since a moment, oldest first."""
+    times = {path: path.stat().st_mtime for path in PASSPORTS.glob("*.json")}
+    return sorted((path for path in times if times[path] >= moment), key=times.get)
+
+
 def results_since(start: float) -> list[list[str]]:
     """Set out the passports written since a moment, oldest first: result, interval, trivial rule, data.
 
     Raises:
         DataError: If one of them cannot be read.
     """
-    files = [path for path in PASSPORTS.glob("*.json") if path.stat().st_mtime >= start]
     rows = []
-    for path in sorted(files, key=lambda path: path.stat().st_mtime):
+    for path in written_since(start):
         passport = passports.read(path)
         metric, value, _, interval, rule = passport.estimate.row
         rows.append([f"{metric} {value}", interval, rule, f"{passport.data}, {passport.run}"])

@@ -1,0 +1,221 @@
+"""The job of notebook 01, ground glass in chest CT: its `Task`, how its results are judged, and the published leak.
+
+Used by notebook 01 and by `python -m helpers.train ct`, through `tasks`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import paddle
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from helpers import augment, datasets, metrics, networks, phantoms, runtime, samples, training
+from helpers.estimates import Estimate
+from helpers.jobs import Sets, Task
+
+
+def ct(run: runtime.Run) -> Task:
+    """Notebook 01: does this chest CT show ground-glass opacities?
+
+    Args:
+        run: From `runtime.start`; its size sets volumes, width and epochs. "full" is the published recipe, with the
+            decay of the learning rate in fact applied; the others are cut to what a laptop can do.
+
+    Example:
+        >>> task = ct(runtime.Run(seed=0, size="full", device="cpu", data_root="data"))
+        >>> task.shape, task.schedule.epochs, task.schedule.rate
+        ((128, 128, 64), 100, 0.0001)
+
+    Taught in notebook 01.
+    """
+    small = (46, 46, 46)
+    shape, width, scans, schedule = {
+        "quick": (small, 8, phantoms.CTSettings(150, 150, 88, run.seed), _one_cycle(10, 1e-2)),
+        "class": (small, 8, phantoms.CTSettings(700, 700, 88, run.seed), _one_cycle(14, 6e-3)),
+        "full": ((128, 128, 64), 64, phantoms.CTSettings(100, 100, 256, run.seed), training.Schedule(100, 2, 1e-4)),
+    }[run.size]
+
+    def network() -> networks.CNN3D:
+        paddle.seed(run.seed)  # a network built twice, say by running a cell again, starts from the same weights
+        return networks.CNN3D(width, shape)
+
+    def sets(prepared: datasets.Prepared, split: datasets.Split) -> Sets:
+        volumes, labels = prepared.volumes, split.data.labels
+        return Sets(
+            samples.Samples(volumes, labels, split.train, run.seed, vary_scan),
+            samples.Samples(volumes, labels, split.valid, run.seed),
+            samples.Samples(volumes, labels, split.test, run.seed),
+        )
+
+    return Task(
+        name="ct",
+        folder="mosmed",
+        layout="arrange its scans in CT-0 and CT-23",
+        run=run,
+        shape=shape,
+        data=lambda: datasets.open_ct(scans, run.data_root),
+        prepare=lambda data: datasets.prepare(data, shape),
+        sets=sets,
+        network=network,
+        loss=paddle.nn.functional.binary_cross_entropy_with_logits,
+        metric=correct_share,
+        schedule=schedule,
+        evaluate=evaluate,
+        pool=pool,
+        baseline=mean_and_sd_rule,
+        published=(0.7833, "best validation accuracy of the Keras tutorial, 47 of 60"),
+    )
+
+
+BY_HEART = training.Schedule(epochs=12, batch=4, rate=5e-3)  # known by heart for three seeds of three
+
+
+def leaky_sets(task: Task, prepared: datasets.Prepared, split: datasets.Split) -> Sets:
+    """The published mistake: validate on the training scans. The labels are shuffled, so there is nothing to learn.
+
+    There are only two dozen training scans, so that they are soon known by heart.
+
+    Args:
+        task: Gives the seed.
+        prepared: The volumes.
+        split: The test set stays honest: other scans, their labels shuffled too.
+
+    Taught in notebook 01.
+    """
+    volumes = prepared.volumes
+    labels = np.random.default_rng(task.run.seed).permutation(np.arange(len(volumes)) % 2)
+    few = samples.Samples(volumes, labels, split.train[:24], task.run.seed)
+    return Sets(few, few, samples.Samples(volumes, labels, split.test, task.run.seed))
+
+
+def probabilities(network: paddle.nn.Layer, where: samples.Samples) -> np.ndarray:
+    """The network's probability of class 1 for every case of a set, float32 [cases].
+
+    Taught in notebook 01.
+    """
+    return expit(training.predict(network, where)[:, 0])
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a network said of the test cases: ``cases`` (indices), ``truth``, ``score`` (probability) and figures."""
+
+    cases: np.ndarray
+    truth: np.ndarray
+    score: np.ndarray
+    report: metrics.BinaryReport
+
+    def __str__(self) -> str:
+        return str(self.report)
+
+    @property
+    def headline(self) -> Estimate:
+        """The area under the ROC curve."""
+        return self.report.auc
+
+    @property
+    def estimates(self) -> Sequence[Estimate]:
+        """Accuracy, sensitivity, specificity and ROC AUC."""
+        return self.report
+
+    def columns(self) -> dict[str, Sequence]:
+        """Truth and score of each case."""
+        return {"truth": self.truth, "score": self.score}
+
+    @property
+    def curve(self) -> metrics.RocCurve:
+        """The ROC curve; without a point where there are too few cases to measure."""
+        if self.report.auc.value is None:
+            return metrics.RocCurve(np.zeros(0), np.zeros(0), np.zeros(0))
+        return metrics.roc_curve(self.truth, self.score)
+
+    def worst(self, count: int = 8) -> np.ndarray:
+        """Places in this evaluation, those first where the network was surest and wrong."""
+        return np.argsort(-np.abs(self.truth - self.score), kind="stable")[:count]
+
+    def captions(self, places: np.ndarray, classes: tuple[str, str]) -> list[str]:
+        """For each place what the case is and what the network said, such as "CT-0, said 88 % CT-23"."""
+        return [f"{classes[self.truth[i]]}, said {100 * self.score[i]:.0f} % {classes[1]}" for i in places]
+
+
+def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:
+    """Accuracy, sensitivity, specificity and ROC AUC on the test set, with intervals and trivial baselines.
+
+    Taught in notebook 01.
+    """
+    truth, score = sets.test.targets, probabilities(network, sets.test)
+    report = metrics.binary_report(truth, score, majority=int(sets.train.targets.mean() > 0.5))
+    return Evaluation(sets.test.where, truth, score, report)
+
+
+def pool(parts: Sequence[Evaluation]) -> Evaluation:
+    """The test sets of several folds as one, in which each case was judged by a network that had not seen it.
+
+    Taught in notebook 05.
+    """
+    cases, truth, score = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("cases", "truth", "score")
+    )
+    return Evaluation(cases, truth, score, metrics.binary_report(truth, score, majority=int(truth.mean() > 0.5)))
+
+
+def say(classes: tuple[str, str], probability: float, truth: int) -> str:
+    """A prediction in words, with the truth beside it.
+
+    Example:
+        >>> say(("CT-0", "CT-23"), 0.873, 1)
+        '12.7 % CT-0, 87.3 % CT-23 (truth: CT-23)'
+
+    Taught in notebook 01.
+    """
+    parts = (f"{100 * part:.1f} % {name}" for part, name in zip((1 - probability, probability), classes, strict=True))
+    return f"{', '.join(parts)} (truth: {classes[truth]})"
+
+
+def mean_and_sd_rule(prepared: datasets.Prepared, split: datasets.Split) -> Estimate:
+    """ROC AUC on the test set of a rule that knows two numbers a scan: the mean and the spread of its densities.
+
+    A network that does no better has learned nothing that needs a network.
+
+    Args:
+        prepared: The volumes as the network sees them.
+        split: The rule is fitted on the training set only.
+
+    Taught in notebook 01.
+    """
+    numbers = np.array([(volume.mean(), volume.std()) for volume in prepared.volumes])
+    labels = split.data.labels
+    if len(set(labels[split.train])) < 2:
+        return metrics.roc_auc(labels[split.test], np.zeros(len(split.test)))
+    rule = make_pipeline(StandardScaler(), LogisticRegression()).fit(numbers[split.train], labels[split.train])
+    return metrics.roc_auc(labels[split.test], rule.predict_proba(numbers[split.test])[:, 1])
+
+
+def correct_share(targets: np.ndarray, log_odds: np.ndarray) -> float:
+    """Accuracy over cases at a probability of one half, as the published curves show it.
+
+    Example:
+        >>> correct_share(np.array([0, 1, 1]), np.array([-2.0, 3.0, -1.0])) == 2 / 3
+        True
+
+    Taught in notebook 01.
+    """
+    return float(np.mean((log_odds > 0) == (targets > 0.5)))
+
+
+def _one_cycle(epochs: int, rate: float) -> training.Schedule:
+    return training.Schedule(epochs, batch=8, rate=rate, kind="one-cycle", weight_decay=1e-4)
+
+
+def vary_scan(volume: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirror half of the volumes, and turn one in five as published: turning blurs, and most patients lie straight.
+
+    Taught in notebook 01.
+    """
+    if rng.random() < 0.2:
+        volume = augment.random_rotation(volume, rng)
+    return augment.mirror(volume) if rng.random() < 0.5 else volume
