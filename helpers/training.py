@@ -16,6 +16,7 @@ from helpers import checkpoints, files, runtime
 from helpers.checkpoints import arrays, set_arrays
 from helpers.files import DataError
 from helpers.schedules import Schedule, learning_rate
+from helpers.stopping import StopBetweenSteps
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -124,11 +125,14 @@ def fit(
     before, epoch = result.minutes, len(result.rows)
     bar = runtime.progress(range(epoch * batches, schedule.epochs * batches), label="training")
     tick = iter(bar)
+    stopping = StopBetweenSteps()
     try:
         while not _ending(result, schedule):
             epoch = len(result.rows)
-            row = _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer, tick)
+            stopping.ask()
+            row = _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer, tick, stopping)
             row["valid_loss"], row["valid_metric"] = evaluate(network, valid, loss, metric, schedule.batch)
+            stopping.ask()
             if row["valid_loss"] is not None:
                 _check_finite(row["valid_loss"], f"after epoch {epoch + 1}, on the validation set")
             rows = [*result.rows, {"epoch": epoch + 1, **row}]
@@ -148,6 +152,7 @@ def fit(
     except KeyboardInterrupt:
         result.ended, result.by_hand = f"stopped by hand in epoch {epoch + 1}", True
     finally:
+        stopping.end()
         bar.total = bar.n  # a training that stopped early is done, not broken off in red
         bar.close()
         if best:
@@ -176,7 +181,7 @@ def _save_epoch(path: str | Path, epoch: int, kept: int, resume: bool, save: Cal
         raise checkpoints.unwritten(path, error, epoch + 1, kept, resume) from None
 
 
-def _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer, tick) -> dict:
+def _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer, tick, stopping) -> dict:
     """One pass over the training set; loss and metric are those seen on the way, over cases."""
     started = time.perf_counter()
     network.train()
@@ -197,12 +202,15 @@ def _train_epoch(network, train, epoch, loss, metric, schedule, seed, optimizer,
         outputs.append(output.numpy())
         targets.append(target.numpy())
         next(tick, None)
-    return {
+        stopping.ask()
+    row = {
         "rate": float(optimizer.get_lr()),
         "loss": total / len(train),
         "metric": metric(np.concatenate(targets), np.concatenate(outputs)),
         "seconds": time.perf_counter() - started,
     }
+    stopping.ask()
+    return row
 
 
 def predict(network: paddle.nn.Layer, samples: paddle.io.Dataset, batch: int = 16) -> np.ndarray:

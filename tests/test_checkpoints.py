@@ -183,6 +183,7 @@ def test_ctrl_c_leaves_the_best_weights_and_the_history_and_it_can_go_on(tmp_pat
     assert loss == min(row["valid_loss"] for row in result.rows)
     assert str(result).startswith(f"stopped by hand in epoch {epoch}; kept epoch {result.best_epoch} of {epoch - 1}: ")
 
+    spent = history(tmp_path)["minutes"]
     again, lines = network(seed=99), []
     done = fit(again, tmp_path, schedule=short(6), resume=True, report=lines.append)
     assert lines[0] == f"going on after epoch {epoch - 1} of 6"
@@ -192,7 +193,7 @@ def test_ctrl_c_leaves_the_best_weights_and_the_history_and_it_can_go_on(tmp_pat
     assert done.ended == wanted.ended
     assert same(checkpoints.arrays(again), weights)
     assert same(files.load_weights(tmp_path / "last.safetensors"), last)
-    assert done.minutes >= result.minutes
+    assert done.minutes > spent
 
 
 def test_ctrl_c_in_the_first_epoch_returns_too(tmp_path):
@@ -216,6 +217,7 @@ def test_ctrl_c_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, mo
         calls.append(path)
         if Path(path).name == "last.safetensors" and len(history(tmp_path)["rows"] if calls[2:] else []) == 2:
             signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # once would let the epoch be written
         return replace(part, path)
 
     monkeypatch.setattr(os, "replace", interrupted)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # From the ground up. A module imports only from the steps before its own; a new one gets its place here.
 FLOORS = {
-    "1": ["files", "estimates"],
+    "1": ["files", "estimates", "stopping"],
     "1, a step up": ["runtime", "nifti", "dicom"],
     "2": ["ct", "augment", "metrics", "voxels"],
     "2, a step up": ["anatomy", "stacks"],
