@@ -2,7 +2,7 @@
 # missing or stale: one environment for all of them, so that `make test` after `make lab` installs nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium lab run test browser outputs lock students instructors
+.PHONY: help setup chromium lab run test study browser outputs lock students instructors
 
 # The first suitable Python here; another one with `make lab PYTHON=/path/to/python`.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -50,6 +50,9 @@ test: chromium  ## Check style, then run unit tests, doctests and the notebooks 
 
 browser: chromium  ## Run every notebook in JupyterLab in a headless browser, move its sliders, and take screenshots
 	@$(VENV)/python -m tools.browser
+
+study: setup  ## Run the comparisons that are too long for a notebook, and keep a passport of each (resumable)
+	@$(VENV)/python -m tools.study $(TASKS)
 
 outputs: chromium  ## Re-run every notebook on phantoms and rewrite its committed outputs (FORCE=1: measured cells too)
 	@$(VENV)/python -m tools.run_notebooks --write-outputs $(if $(FORCE),--force)

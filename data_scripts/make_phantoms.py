@@ -1,6 +1,6 @@
 """Make phantoms: synthetic twins of the course's data sets, in the files and folders of the real ones.
 
-    python -m data_scripts.make_phantoms ct --out DIR
+    python -m data_scripts.make_phantoms {ct,l3} --out DIR
 
 Every notebook makes its own phantoms where it finds no data; this is for more, finer or other ones.
 """
@@ -8,42 +8,76 @@ Every notebook makes its own phantoms where it finds no data; this is for more, 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from helpers import files, phantoms, runtime
+from helpers import files, phantoms, phantoms_l3, runtime
+from helpers.trunk_scans import L3Settings
+
+WIDTH = 360.0  # mm; a trunk from side to side, on which --matrix voxels lie
 
 
-def make_ct(root: Path, count: int, matrix: int, seed: int) -> str:
+@dataclass(frozen=True)
+class Maker:
+    """Makes the data of one task: the function, and what is usual for it."""
+
+    make: Callable[[Path, argparse.Namespace], str]
+    count: int
+    matrix: int
+
+
+def make_ct(root: Path, chosen: argparse.Namespace) -> str:
     """Make chest CT scans in ``root/mosmed`` and say what was made."""
-    settings = phantoms.CTSettings(healthy=count, ill=count, matrix=matrix, seed=seed)
-    show = partial(runtime.progress, total=2 * count, label="drawing phantoms")
-    folder = phantoms.make_ct(root / "mosmed", settings, show)
-    size = sum(path.stat().st_size for path in folder.rglob("*.nii.gz")) / 1e6
+    count = chosen.count
+    settings = phantoms.CTSettings(healthy=count, ill=count, matrix=chosen.matrix, seed=chosen.seed)
+    folder = phantoms.make_ct(root / "mosmed", settings, _show(2 * count))
     return (
-        f"Wrote {2 * count} chest CT phantoms to {folder} ({size:.1f} MB): {count} healthy in CT-0, {count} with "
-        f"ground-glass opacities in CT-23, and where these are in masks."
+        f"Wrote {2 * count} chest CT phantoms to {folder} ({_megabytes(folder)}): {count} healthy in CT-0, {count} "
+        f"with ground-glass opacities in CT-23, and where these are in masks."
     )
 
 
-MAKERS: dict[str, Callable[[Path, int, int, int], str]] = {"ct": make_ct}
+def make_l3(root: Path, chosen: argparse.Namespace) -> str:
+    """Make CT scans of the trunk in ``root/l3``, or the published file of projections, and say what was made."""
+    settings = L3Settings(chosen.count, pixel=WIDTH / chosen.matrix, seed=chosen.seed)
+    if chosen.npz:
+        path = root / "l3" / "l3_dataset.npz"
+        if path.parent.exists():
+            raise files.DataError(path.parent, "it is there already", "name another folder")
+        phantoms_l3.make_l3_npz(path, settings, _show(chosen.count))
+        return f"Wrote the projections of trunk CT phantoms to {path}: of {chosen.count} scans, those that show L3."
+    folder = phantoms_l3.make_l3(root / "l3", settings, _show(chosen.count))
+    return f"Wrote {chosen.count} trunk CT phantoms to {folder} ({_megabytes(folder)}); truth.csv says where L3 is."
+
+
+MAKERS = {
+    "ct": Maker(make_ct, phantoms.CTSettings().healthy, phantoms.CTSettings().matrix),
+    "l3": Maker(make_l3, L3Settings().count, round(WIDTH / L3Settings().pixel)),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m data_scripts.make_phantoms", description="Make phantoms.")
-    usual = phantoms.CTSettings()
+    usual = ", ".join(f"{name} {maker.count}" for name, maker in MAKERS.items())
+    sizes = ", ".join(f"{name} {maker.matrix}" for name, maker in MAKERS.items())
     parser.add_argument("task", choices=MAKERS, help="whose data to make")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data root to write them to")
     for name, least, default, what in (
-        ("--count", 1, usual.healthy, "scans of each class"),
-        ("--matrix", 32, usual.matrix, "voxels along each side of a slice; scanners use 512"),
-        ("--seed", 0, usual.seed, "another seed, other patients"),
+        ("--count", 1, None, f"scans of each class; l3: scans in all ({usual})"),
+        ("--matrix", 32, None, f"voxels or pixels along each side ({sizes})"),
+        ("--seed", 0, phantoms.CTSettings().seed, f"another seed, other patients ({phantoms.CTSettings().seed})"),
     ):
-        parser.add_argument(name, type=_at_least(least), default=default, metavar="N", help=f"{what} ({default})")
+        parser.add_argument(name, type=_at_least(least), default=default, metavar="N", help=what)
+    parser.add_argument("--npz", action="store_true", help="l3: projections in the published l3_dataset.npz instead")
     chosen = parser.parse_args(arguments)
+    maker = MAKERS[chosen.task]
+    chosen.count, chosen.matrix = chosen.count or maker.count, chosen.matrix or maker.matrix
+    if chosen.npz and chosen.task != "l3":
+        parser.error("--npz is for l3 alone")
     try:
-        print(MAKERS[chosen.task](chosen.out, chosen.count, chosen.matrix, chosen.seed))
+        print(maker.make(chosen.out, chosen))
     except files.DataError as error:
         print(error, file=sys.stderr)
         return 2
@@ -55,6 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(f"To work on them, set COURSE_DATA to that data root: COURSE_DATA={chosen.out.resolve()} make run")
     return 0
+
+
+def _show(total: int) -> Callable:
+    return partial(runtime.progress, total=total, label="drawing phantoms")
+
+
+def _megabytes(folder: Path) -> str:
+    return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB"
 
 
 def _at_least(least: int) -> Callable[[str], int]:

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from helpers import ct, runtime, scans
+from helpers import ct, l3_scans, runtime, scans
 from helpers.estimates import plural
 from helpers.files import DataError
 
@@ -36,14 +36,36 @@ def check(folder: Path) -> tuple[list[str], list[str]]:
     """Read every scan of a folder and say what can be used.
 
     Args:
-        folder: A data root that holds ``mosmed``, or a folder with one folder a class.
+        folder: A data root that holds ``mosmed`` or ``l3``, or a folder with one folder a class.
 
     Returns:
         Lines on what was understood, and one sentence for each thing that was refused.
 
     Taught in notebook 01.
     """
-    found = runtime.find_data("mosmed", folder) or folder
+    packed = runtime.find_data("l3", folder)
+    if packed is not None:
+        understood, refused = _check_l3(packed)
+        if runtime.find_data("mosmed", folder) is None:
+            return understood, refused
+        others, faults = _check_classes(runtime.find_data("mosmed", folder))
+        return understood + others, refused + faults
+    return _check_classes(runtime.find_data("mosmed", folder) or folder)
+
+
+def _check_l3(folder: Path) -> tuple[list[str], list[str]]:
+    try:
+        data = l3_scans.read_folder(folder)
+    except DataError as fault:
+        return [], [str(fault)]
+    paths = [case.source for case in data.cases if isinstance(case.source, Path)]
+    done = list(runtime.progress(runtime.in_parallel(_describe, paths), len(paths), "l3"))
+    refused = [str(line) for line in done if isinstance(line, DataError)]
+    lines = Counter(line for line in done if not isinstance(line, DataError))
+    return [data.card(), *(f"  {count} x {line}" for line, count in lines.most_common())], refused
+
+
+def _check_classes(found: Path) -> tuple[list[str], list[str]]:
     try:
         classes = scans.class_folders(found)
     except DataError as fault:

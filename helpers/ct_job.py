@@ -5,6 +5,8 @@ Used by notebook 01 and by `python -m helpers.train ct`, through `tasks`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -14,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from helpers import augment, datasets, metrics, networks, phantoms, runtime, samples, training
+from helpers.ct import load_scan
 from helpers.estimates import Estimate
 from helpers.jobs import Sets, Task
 
@@ -66,6 +69,7 @@ def ct(run: runtime.Run) -> Task:
         schedule=schedule,
         evaluate=evaluate,
         pool=pool,
+        predict=lambda network, about, path, _: predict(network, about, path, shape),
         baseline=mean_and_sd_rule,
         published=(0.7833, "best validation accuracy of the Keras tutorial, 47 of 60"),
     )
@@ -122,6 +126,11 @@ class Evaluation:
         """Accuracy, sensitivity, specificity and ROC AUC."""
         return self.report
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """Nothing but the weights is needed to ask this network."""
+        return {}
+
     def columns(self) -> dict[str, Sequence]:
         """Truth and score of each case."""
         return {"truth": self.truth, "score": self.score}
@@ -161,6 +170,24 @@ def pool(parts: Sequence[Evaluation]) -> Evaluation:
         np.concatenate([getattr(part, name) for part in parts]) for name in ("cases", "truth", "score")
     )
     return Evaluation(cases, truth, score, metrics.binary_report(truth, score, majority=int(truth.mean() > 0.5)))
+
+
+def predict(network: paddle.nn.Layer, about: dict[str, Any], path: Path, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Answer for one scan: the probability of each class.
+
+    Raises:
+        DataError: If the scan cannot be used.
+
+    Taught in notebook 01.
+    """
+    volume = load_scan(path, shape)
+    log_odds = training.predict(network, samples.Samples(volume[None], [0], [0], 0))
+    score = float(expit(log_odds[0, 0]))
+    first, second = about.get("classes", ["class 0", "class 1"])
+    return {
+        "probability": {first: round(1 - score, 6), second: round(score, 6)},
+        "class": second if score >= 0.5 else first,
+    }
 
 
 def say(classes: tuple[str, str], probability: float, truth: int) -> str:

@@ -1,52 +1,28 @@
 """The exercises: a checker for each, which gives a hint and never the solution, and the mistakes one makes.
 
-Used by the last part of notebook 01, and by ``make instructors``, which sets the mistakes out for a teacher. The
-solution of an exercise stands in its notebook and nowhere else.
+Used by the last part of every notebook, and by ``make instructors``, which sets the mistakes out for a teacher. The
+solution of an exercise stands in its notebook and nowhere else. Those of notebook 01 are here, the others beside it.
 """
-
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from numbers import Real
 
 import numpy as np
 
-from helpers import ct, metrics
+from helpers import ct, exercises_l3, metrics
+from helpers.exercises_l3 import check_change, check_doubt, check_height
+from helpers.questions import NOTE, OPEN, RIGHT, Exercise, unusable
 
-OPEN = "Put your answer in place of None, and run the cell again."
-RIGHT = "Right."
-NOTE = "The figures in these hints are those of a small made-up set; in class they are those of the run."
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """What a notebook asks: its checker, and the answers that students typically give instead of the right one.
-
-    Attributes:
-        check: Takes the answer and what is given; returns a sentence.
-        mistakes: Typical wrong answers, each with the thought behind it; at least three, each with a hint of its own.
-        given: What the checker needs beside the answer, by name; in the notebook it comes from the run, here it is an
-            example.
-
-    Example:
-        >>> print(Exercise(check_scans, ((60, "the tutorial's number"),)).table())
-        | answer | the thought behind it | what the checker says |
-        | --- | --- | --- |
-        | 60 | the tutorial's number | Not yet: with 60 scans the interval is still 9.98 points wide either way. |
-
-    Used by every notebook with exercises.
-    """
-
-    check: Callable[..., str]
-    mistakes: tuple[tuple[float, str], ...]
-    given: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def table(self) -> str:
-        """The mistakes with the hint that each gets, as a table in Markdown."""
-        rows = [("answer", "the thought behind it", "what the checker says"), ("---",) * 3]
-        rows += [(f"{answer:g}", thought, self.check(answer, **self.given)) for answer, thought in self.mistakes]
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        return "\n".join([*lines, "", NOTE] if self.given else lines)
+__all__ = [
+    "EXERCISES",
+    "NOTE",
+    "OPEN",
+    "RIGHT",
+    "Exercise",
+    "check_change",
+    "check_density",
+    "check_doubt",
+    "check_height",
+    "check_scans",
+    "check_threshold",
+]
 
 
 def check_density(answer: float | None) -> str:
@@ -58,7 +34,7 @@ def check_density(answer: float | None) -> str:
 
     Taught in notebook 01.
     """
-    if fault := _unusable(answer):
+    if fault := unusable(answer):
         return fault
     low, high = ct.WINDOWS["published"]
     part = 0.25 * (high - low)
@@ -87,7 +63,7 @@ def check_threshold(answer: float | None, truth: np.ndarray, score: np.ndarray) 
 
     Taught in notebook 01.
     """
-    if fault := _unusable(answer):
+    if fault := unusable(answer):
         return fault
     if not (truth == 1).any():
         return "This validation set holds no case of class 1, so that no sensitivity can be measured on it."
@@ -116,7 +92,7 @@ def check_scans(answer: int | None) -> str:
 
     Taught in notebook 01.
     """
-    if fault := _unusable(answer):
+    if fault := unusable(answer):
         return fault
     if answer != int(answer) or answer < 1:
         return f"Not yet: a number of scans is a whole number of at least 1, and {answer:g} is not."
@@ -130,15 +106,6 @@ def check_scans(answer: int | None) -> str:
     if answer > 1.25 * next(cases for cases in range(5, 1000, 5) if points(cases) <= 5):
         return "Not yet: that is enough, but scans are dear; find out how few will do."
     return RIGHT + " The Keras tutorial had 60, and only to validate on."
-
-
-def _unusable(answer: object) -> str:
-    """What to say of no answer, and of one that is no number, such as a text or a whole array; "" for a number."""
-    if answer is None:
-        return OPEN
-    if isinstance(answer, Real) and math.isfinite(answer):
-        return ""
-    return "Not yet: one number is expected, such as 1 or 0.5."
 
 
 SCORES = {
@@ -172,4 +139,5 @@ EXERCISES = (
             (245.86, "the textbook formula, its result not rounded"),
         ),
     ),
+    *exercises_l3.EXERCISES,
 )

@@ -1,12 +1,17 @@
 """The trust boundary: every byte that comes from outside, and every file that must survive a crash, passes here.
 
-Used by all notebooks, mostly unseen: one exception with a sentence in it, hashes, atomic writes, weights.
+Used by all notebooks, mostly unseen: one exception with a sentence in it, hashes, atomic writes, weights, .npz files.
 """
 
 import hashlib
 import json
+import math
 import os
+import struct
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +19,13 @@ from typing import IO, Any
 import numpy as np
 import safetensors
 from safetensors.numpy import load_file, save
+
+from helpers import unpickle
+
+LARGEST_NPZ = 16 << 30  # bytes once unpacked; the published L3 data set takes some 3 GiB
+# What damage raises in an archive (RuntimeError: encrypted), in the header of an array, and in the array itself.
+NPZ_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, MemoryError)
+NPZ_FAULTS += (SyntaxError, tokenize.TokenError, ValueError, TypeError, KeyError, OverflowError)
 
 
 class DataError(ValueError):
@@ -136,8 +148,15 @@ def hash_file(path: str | os.PathLike) -> str:
         raise DataError(path, f"it cannot be read ({error.strerror})", "check the disk and the permissions") from None
 
 
-def save_weights(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> Path:
+def save_weights(
+    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any] | None = None
+) -> Path:
     """Save named arrays as safetensors, a format that holds numbers and cannot run code.
+
+    Args:
+        path: The file.
+        arrays: The numbers.
+        about: What else must be known to use them, such as a threshold; see `read_about`.
 
     Example:
         >>> path = save_weights(f"{tempfile.mkdtemp()}/w.safetensors", {"a": np.ones(2, "float32")})
@@ -147,7 +166,8 @@ def save_weights(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> P
     Taught in notebook 01.
     """
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return write_atomic(path, lambda file: file.write(save(whole)))
+    notes = {"about": json.dumps(about)} if about else None
+    return write_atomic(path, lambda file: file.write(save(whole, notes)))
 
 
 def load_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -167,3 +187,88 @@ def load_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise DataError(path, "it holds numbers of a kind NumPy does not know", "save them as float32") from None
     except (safetensors.SafetensorError, OSError) as error:
         raise DataError(path, f"it is not a safetensors file ({error})", "save weights with training.save") from None
+
+
+def read_about(path: str | os.PathLike) -> dict[str, Any]:
+    """Read what `save_weights` was told about the numbers; nothing where it was told nothing.
+
+    Raises:
+        DataError: If the file is missing, or is not safetensors.
+
+    Example:
+        >>> path = save_weights(f"{tempfile.mkdtemp()}/w.safetensors", {"a": np.ones(2, "float32")}, {"task": "ct"})
+        >>> read_about(path)
+        {'task': 'ct'}
+
+    Used by the command `predict`.
+    """
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+    except FileNotFoundError:
+        raise DataError(path, "there is no such file", "train first, or check the name") from None
+    except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise DataError(path, f"it is not a safetensors file ({error})", "save weights with training.save") from None
+    return about if isinstance(about, dict) else {}
+
+
+def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read the arrays of an .npz file, those of Python objects too, without running any code that it brings.
+
+    `numpy.load` reads such arrays only with pickled code allowed, and then runs whatever is in the file.
+
+    Args:
+        path: The file, as `numpy.savez` writes it, packed or not.
+
+    Returns:
+        The arrays by name: numbers, texts, or objects (arrays, lists, tuples, dicts, numbers, texts).
+
+    Raises:
+        DataError: If the file is missing, damaged, no .npz, larger than ``LARGEST_NPZ`` once unpacked, or if it holds
+            or asks for anything else. Nothing of it has been run then.
+
+    Example:
+        >>> path = f"{tempfile.mkdtemp()}/a.npz"
+        >>> np.savez(path, ydata={"A": [12, 30]})
+        >>> read_npz(path)["ydata"].item()
+        {'A': [12, 30]}
+
+    Taught in notebook 02.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > LARGEST_NPZ:
+                raise unpickle.Refused(f"it would unpack to more than {LARGEST_NPZ >> 30} GiB")
+            arrays = {}
+            for member in members:
+                with archive.open(member) as stream:
+                    arrays[member.filename.removesuffix(".npy")] = _read_npy(stream, member)
+            return arrays
+    except FileNotFoundError:
+        raise DataError(path, "there is no such file", "check the name") from None
+    except unpickle.Refused as refusal:
+        remedy = "use a file of numbers, texts, lists and dicts (nothing in this one was run)"
+        raise DataError(path, str(refusal), remedy) from None
+    except OSError as error:
+        raise DataError(path, f"it cannot be read ({error.strerror})", "check the disk and the permissions") from None
+    except NPZ_FAULTS:
+        raise DataError(path, "it is not a whole .npz file", "copy or download it again") from None
+
+
+def _read_npy(stream: IO[bytes], member: zipfile.ZipInfo) -> np.ndarray:
+    """Read one array of an .npz file; its bytes must end where the archive says, and with the right checksum."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # NumPy writes no others
+        raise EOFError
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, fortran, kind = read_header[np.lib.format.read_magic(stream)](stream)
+    order = "F" if fortran else "C"
+    if kind is np.dtype("O"):
+        array = unpickle.load(stream)
+    else:
+        if kind.kind not in "biufUS" or stream.tell() + math.prod(shape) * kind.itemsize != member.file_size:
+            raise EOFError
+        array = unpickle.numbers(kind, stream.read(), shape, order)
+    if array.shape != shape or stream.read(1):
+        raise EOFError
+    return array

@@ -6,6 +6,7 @@ schedule and metric.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import paddle
@@ -35,6 +36,10 @@ class Evaluation(Protocol):
     def estimates(self) -> Sequence[Estimate]:
         """All figures."""
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What `predict` must know beside the weights, such as a threshold."""
+
     def columns(self) -> dict[str, Sequence]:
         """What a CSV file holds of each case."""
 
@@ -51,6 +56,8 @@ class Task:
         data, prepare, sets: From nothing to the cases, to arrays, to the three sets.
         network, loss, metric, schedule: What is trained, and how.
         evaluate, pool: Judge a network on a test set; put the test sets of several folds together.
+        predict: Answer for one file of a user's, from the network, what is known about its weights, the file and the
+            beginning of the names of what it writes.
         baseline: What a rule without a network reaches on the test set.
         published: A published figure and where it stands.
     """
@@ -69,16 +76,27 @@ class Task:
     schedule: training.Schedule
     evaluate: Callable[[paddle.nn.Layer, Sets], Evaluation]
     pool: Callable[[Sequence[Any]], Evaluation]
+    predict: Callable[[paddle.nn.Layer, dict[str, Any], Path, Path], dict[str, Any]]
     baseline: Callable[[Any, datasets.Split], Estimate]
     published: tuple[float, str]
+
+    def passport_name(self, origin: str) -> str:
+        """The file name of this task's passport, such as "ct-quick-phantom.json"."""
+        return f"{self.name}-{self.run.size}-{origin}.json"
 
     def train(self, network: paddle.nn.Layer, sets: Sets, **options) -> training.Fit:
         """Train a network by the task's own loss, metric and schedule; ``options`` go to `training.fit`."""
         facts = {"loss": self.loss, "metric": self.metric, "schedule": self.schedule, "seed": self.run.seed}
         return training.fit(network, sets.train, sets.valid, **facts | options)
 
-    def passport(self, split: datasets.Split, fit: training.Fit, found: Evaluation) -> passports.Passport:
-        """The record of a run: its headline with everything needed to judge it; also written to ``build/passports``.
+    def passport(
+        self, split: datasets.Split, fit: training.Fit, found: Evaluation, folder: Path | None = None
+    ) -> passports.Passport:
+        """The record of a run: its headline with everything needed to judge it; also written to a folder.
+
+        Args:
+            split, fit, found: Data, training and result.
+            folder: ``build/passports`` when left out.
 
         Raises:
             ValueError: If the training was stopped by hand: half a training is no result.
@@ -100,5 +118,5 @@ class Task:
             minutes=fit.minutes,
             peak_memory_gb=runtime.peak_memory(),
         )
-        passports.write(result, runtime.BUILD / "passports" / f"{self.name}-{self.run.size}-{split.data.origin}.json")
+        passports.write(result, (folder or runtime.BUILD / "passports") / self.passport_name(split.data.origin))
         return result

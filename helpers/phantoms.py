@@ -7,8 +7,8 @@ files.
 import gzip
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -164,12 +164,8 @@ def make_ct(folder: str | Path, settings: CTSettings, progress: Callable[[Iterab
 
     Seen in notebook 01.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise files.DataError(folder, "it is there already", "name another folder")
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     jobs = [(n, n >= settings.healthy) for n in range(settings.healthy + settings.ill)]
-    try:
+    with made_whole(folder) as part:
         with closing(runtime.in_parallel(partial(_write_ct, part, settings), jobs)) as written:
             keys = dict(progress(written))
         origin = {
@@ -180,11 +176,31 @@ def make_ct(folder: str | Path, settings: CTSettings, progress: Callable[[Iterab
             "keys": dict(sorted(keys.items())),
         }
         files.write_json(part / "ORIGIN.json", origin)
+    return Path(folder)
+
+
+@contextmanager
+def made_whole(folder: str | Path) -> Iterator[Path]:
+    """Lend a folder to write to, and give it its name once all is written; after an error nothing is left.
+
+    Args:
+        folder: Where the data set shall be; it must not exist yet.
+
+    Raises:
+        DataError: If the folder exists: phantoms are made once, whole, and never mixed.
+
+    Used by the phantoms of every notebook.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise files.DataError(folder, "it is there already", "name another folder")
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    try:
+        yield part
         part.rename(folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)  # half a data set is of no use to anyone
         raise
-    return folder
 
 
 def _write_ct(folder: Path, settings: CTSettings, job: tuple[int, bool]) -> tuple[str, str]:
@@ -192,14 +208,14 @@ def _write_ct(folder: Path, settings: CTSettings, job: tuple[int, bool]) -> tupl
     number, ill = job
     hu, lesions, grid = draw_ct(number, ill, settings)
     name = f"study_{number:04d}"
-    scan = _save_nifti(folder / ("CT-23" if ill else "CT-0") / f"{name}.nii.gz", hu, grid)
-    _save_nifti(folder / "masks" / f"{name}_mask.nii.gz", lesions.astype(np.uint8), grid)
+    scan = save_nifti(folder / ("CT-23" if ill else "CT-0") / f"{name}.nii.gz", hu, grid)
+    save_nifti(folder / "masks" / f"{name}_mask.nii.gz", lesions.astype(np.uint8), grid)
     # The last digit of a density can differ between processors, so the file's own hash does not name a phantom.
     return files.hash_file(scan), files.hash_bytes(repr((VERSION, settings, number)).encode())
 
 
-def _save_nifti(path: Path, values: np.ndarray, grid: voxels.Grid) -> Path:
-    """Save as most converters do: x from right to left (LAS axes), with the affine that says so."""
+def save_nifti(path: Path, values: np.ndarray, grid: voxels.Grid) -> Path:
+    """Save a volume [x, y, z] as most converters do: x from right to left (LAS axes), with the affine that says so."""
     affine = np.diag([-grid.spacing[0], grid.spacing[1], grid.spacing[2], 1.0])
     affine[:3, 3] = grid.origin
     affine[0, 3] += grid.spacing[0] * (grid.shape[0] - 1)

@@ -25,6 +25,7 @@ DPI, WIDTH = 100, 9.0  # 900 pixels, the width of a notebook
 EDGE, GAP, FOOTER, LINE = 0.1, 0.1, 0.32, 0.2  # inches
 # Colours of Okabe and Ito, which colour-blind readers tell apart.
 BLUE, VERMILION, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#595959"
+SKY = "#56B4E9"  # their lighter blue, for what lies on black
 GREYS = colormaps["gray"].resampled(SHADES)
 RIM = (withStroke(linewidth=2, foreground="black"),)  # makes white letters legible on white bone
 

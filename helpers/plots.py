@@ -4,7 +4,7 @@ Used through `helpers.views` by every notebook.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from helpers import metrics
 from helpers.estimates import plural
-from helpers.pictures import BLUE, GREEN, GREY, VERMILION, WIDTH, Picture, our_style
+from helpers.pictures import BLUE, GREEN, GREY, ORANGE, VERMILION, WIDTH, Picture, our_style
 
 
 class RatesLike(Protocol):
@@ -25,15 +25,18 @@ class RatesLike(Protocol):
     true_positive_rate: np.ndarray
 
 
-def curves(rows: Sequence[dict], best_epoch: int, metric_name: str, origin: str = "") -> Picture:
+def curves(
+    rows: Sequence[dict], best_epoch: int, metric_name: str, origin: str = "", chance: float | None = 0.5
+) -> Picture:
     """Draw loss and metric over the epochs, for training and validation, with the kept epoch marked.
 
     Args:
         rows: One dict an epoch with ``epoch, loss, valid_loss, metric, valid_metric``; what was not measured is None.
             No row at all, after a training that was stopped in its first epoch, gives a picture that says so.
         best_epoch: The epoch whose weights were kept; one of those in ``rows``.
-        metric_name: What the metric is; it is drawn on an axis from 0 to 1, where chance is 0.5.
+        metric_name: What the metric is; it is drawn on an axis from 0 to 1.
         origin: "phantom" or "real", written below.
+        chance: What guessing reaches, drawn as a line; None where that is not known.
 
     Raises:
         ValueError: If there is no such best epoch.
@@ -69,9 +72,9 @@ def curves(rows: Sequence[dict], best_epoch: int, metric_name: str, origin: str 
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             ax.set_ylim(0, 1.02 if key == "metric" else None)
             _mark_epoch(ax, best_epoch)
-            if key == "metric":
-                ax.axhline(0.5, color=GREY, linestyle=":", zorder=0)
-                lines["chance"] = (0.5, GREY)
+            if key == "metric" and chance is not None:
+                ax.axhline(chance, color=GREY, linestyle=":", zorder=0)
+                lines["chance"] = (chance, GREY)
             _label_ends(ax, lines)
         sets = "training and validation" if validated else "training"
         alt = f"loss and {metric_name} over {plural(len(rows), 'epoch')}, for {sets}; the kept epoch is {best_epoch}."
@@ -160,6 +163,48 @@ def scores(
         return Picture(figure, "scores a case", f"{alt}{names[1]} are right at the threshold {threshold:g}.", origin)
 
 
+def errors(by_method: Mapping[str, ArrayLike], near: float = 15.0, origin: str = "") -> Picture:
+    """Draw every scan's error, one strip a method, with the median, the bias and the share that is near enough.
+
+    Args:
+        by_method: Found minus true place in mm, positive towards the feet, by the name of the method.
+        near: Errors up to this many mm are near enough; the axis ends at six times as many, and what lies beyond is
+            counted at its end.
+        origin: "phantom" or "real", written below.
+
+    Raises:
+        ValueError: If there is no method, or an error is no number.
+
+    Example:
+        >>> errors({"network": [1.0, -2.0, 33.0]}).alt
+        'Errors of the scans: network, median 2.0 mm, bias +10.7 mm, 2 of 3 within 15 mm.'
+
+    Taught in notebook 02.
+    """
+    strips = {name: np.asarray(values, float) for name, values in by_method.items()}
+    if not strips or not all(np.isfinite(values).all() for values in strips.values()):
+        raise ValueError("errors need a method or more, and numbers; leave out the scans where L3 was not found")
+    reach = max((float(abs(values).max()) for values in strips.values() if values.size), default=0.0)
+    limit = float(np.clip(1.05 * reach, 2 * near, 6 * near))
+    said = []
+    with our_style():
+        figure = Figure(figsize=(WIDTH, 1.25 + 0.85 * len(strips)))
+        high = figure.get_figheight()
+        ax = figure.add_axes([0.13, 0.85 / high, 0.64, 1 - 1.1 / high])
+        ax.axvspan(-near, near, color=GREEN, alpha=0.12, linewidth=0, zorder=0)
+        ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+        for level, (name, values) in enumerate(strips.items()):
+            text = _draw_strip(ax, level, values, near, limit)
+            ax.text(1.03, level, text, transform=ax.get_yaxis_transform(), va="center")
+            said.append(f"{name}, {', '.join(text.splitlines())}")
+        names = ["\n".join(textwrap.wrap(name, 14)) for name in strips]
+        ax.set(xlim=(-limit, limit), ylim=(len(strips) - 0.5, -0.5), yticks=range(len(strips)), yticklabels=names)
+        ax.set_xlabel(f"too near the head   ←   error in mm   →   too near the feet;   shaded: within {near:g} mm")
+        ax.tick_params(axis="y", length=0)
+        note = "a dot is a scan; bar: half of the errors are no larger (median); diamond: bias (mean)"
+        return Picture(figure, "errors", f"errors of the scans: {'; '.join(said)}.", origin, note)
+
+
 def _mark_epoch(ax: Axes, epoch: int) -> None:
     ax.axvline(epoch, color=GREEN, linestyle="--", zorder=0)
     # Written towards the inside, so that it stays clear of the title and of the labels at the right.
@@ -182,3 +227,26 @@ def _label_ends(ax: Axes, lines: dict[str, tuple[float, str]]) -> None:
     for name, (value, colour) in sorted(lines.items(), key=lambda item: item[1][0]):
         lowest = max(value, lowest + gap)
         ax.text(1.02, lowest, name, transform=ax.get_yaxis_transform(), color=colour, va="center")
+
+
+def _draw_strip(ax: Axes, level: int, values: np.ndarray, near: float, limit: float) -> str:
+    """Draw one method's errors around a level; returns what is to be said of them."""
+    if not values.size:
+        return "no scan"
+    colour = (BLUE, VERMILION, GREEN, ORANGE)[level % 4]
+    inside = np.sort(values[abs(values) <= limit])
+    # Multiples of the golden ratio spread neighbours apart, and are the same every time.
+    places = level - 0.08 + 0.4 * ((np.arange(len(inside)) * 0.6180339887 + 0.5) % 1 - 0.5)
+    ax.scatter(inside, places, s=16, color=colour, alpha=0.6, linewidth=0)
+    for side in (-1, 1):
+        if beyond := np.sum(side * values > limit):
+            arrow = {"arrowstyle": "-|>", "color": colour, "shrinkB": 0}
+            look = {"color": colour, "weight": "bold", "ha": "center", "va": "center", "arrowprops": arrow}
+            look["annotation_clip"] = False  # the left edge counts as outside
+            ax.annotate(str(beyond), (side * limit, level - 0.38), (-side * 24, 0), textcoords="offset points", **look)
+    median, bias = float(np.median(abs(values))), float(values.mean())
+    bar, middle = np.clip([-median, median], -limit, limit), np.clip(bias, -limit, limit)
+    ax.plot(bar, [level + 0.3] * 2, color="black", linewidth=3, solid_capstyle="butt")
+    ax.plot(middle, level + 0.3, marker="D", color="white", markeredgecolor="black", markersize=6, clip_on=False)
+    hits = int(np.sum(abs(values) <= near))
+    return f"median {median:.1f} mm\nbias {bias:+.1f} mm\n{hits} of {len(values)} within {near:g} mm"

@@ -106,14 +106,14 @@ def read_folder(folder: Path) -> ScanFolder:
     if len(classes) != 2:
         found = f"it holds {len(classes)} class folders ({', '.join(path.name for path in classes) or 'none'})"
         raise DataError(folder, found, "arrange the scans in two, such as CT-0 and CT-23")
-    origin = _read_origin(folder / "ORIGIN.json")
+    origin = read_origin(folder / "ORIGIN.json")
     cases = []
     for label, path in enumerate(classes):
         scans = list_scans(path)
         if not scans:
             raise DataError(path, *NO_SCAN)
         for scan in scans:
-            content = _hash_scan(scan)
+            content = hash_scan(scan)
             cases.append(Case(scan, label, origin.get("keys", {}).get(content, content)))
     cases.sort(key=lambda case: (case.key, case.path.name))
     for one, next_one in pairwise(cases):
@@ -150,8 +150,12 @@ def list_scans(folder: Path) -> list[Path]:
     return [path for path in seen if path.is_dir() or path.name.lower().endswith((".nii", ".nii.gz"))]
 
 
-def _read_origin(path: Path) -> dict:
-    """What a maker of phantoms left beside the scans; nothing beside real ones."""
+def read_origin(path: Path) -> dict:
+    """What a maker of phantoms left beside the scans; nothing beside real ones.
+
+    Raises:
+        DataError: If the file is there, but does not say what it should.
+    """
     if not path.exists():
         return {}
     origin = files.read_json(path)
@@ -162,7 +166,12 @@ def _read_origin(path: Path) -> dict:
     return origin
 
 
-def _hash_scan(path: Path) -> str:
+def hash_scan(path: Path) -> str:
+    """SHA-256 of a scan's content, be it one file or a folder of slices in whatever order.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
     if path.is_file():
         return files.hash_file(path)
     slices = sorted(files.hash_file(file) for file in path.rglob("*") if file.is_file())

@@ -5,7 +5,8 @@ Used by every notebook and by `python -m helpers.train`.
 
 from helpers.ct_job import BY_HEART, ct, leaky_sets, probabilities, say
 from helpers.jobs import Task
+from helpers.l3_job import find, l3
 
-__all__ = ["BY_HEART", "TASKS", "Task", "ct", "leaky_sets", "probabilities", "say"]
+__all__ = ["BY_HEART", "TASKS", "Task", "ct", "find", "l3", "leaky_sets", "probabilities", "say"]
 
-TASKS = {"ct": ct}
+TASKS = {"ct": ct, "l3": l3}

@@ -104,7 +104,7 @@ def _train_once(task, data, prepared, out, chosen) -> None:
     print(fit)
     found = task.evaluate(network, sets)
     with _results(out):
-        training.save(out / "weights.safetensors", network)
+        training.save(out / "weights.safetensors", network, _about(task, split, found))
         files.write_json(out / "history.json", fit.rows)
         passports.write(task.passport(split, fit, found), out / "passport.json")
     _tidy(out, [""])
@@ -123,7 +123,7 @@ def _train_folds(task, data, prepared, out, chosen) -> None:
         rows += [(name, *_row(estimate)) for estimate in found.estimates]
         columns = {"case": [data.cases[i].key for i in found.cases], **found.columns()}
         with _results(out):
-            training.save(out / f"{name}.safetensors", network)
+            training.save(out / f"{name}.safetensors", network, _about(task, split, found))
             files.write_json(out / f"{name}.json", fit.rows)
             _write_csv(out / f"{name}.csv", columns, zip(*columns.values(), strict=True))
     found = task.pool(parts)
@@ -139,13 +139,18 @@ def _train_folds(task, data, prepared, out, chosen) -> None:
 def _learn(task, sets, split, out: Path, prefix: str, resume: bool):
     """Train, or go on; a training that is already at its end gives back its network and history at once."""
     network = task.network()
-    about = files.hash_bytes(split.hash.encode(), repr(task.shape).encode())
+    about = files.hash_bytes(split.data.hash.encode(), split.hash.encode(), repr(task.shape).encode())
     places = {"checkpoint": out / f"{prefix}{LAST}", "weights": out / f"{prefix}{BEST}"}
     fit = task.train(network, sets, report=print, resume=resume, data=about, **places)
     if fit.by_hand:
         print(fit)
         raise KeyboardInterrupt
     return network, fit
+
+
+def _about(task, split, found) -> dict:
+    """What `python -m helpers.predict` must know beside the weights."""
+    return {"task": task.name, "run": task.run.size, "classes": list(split.data.classes), **found.about}
 
 
 @contextmanager

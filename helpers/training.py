@@ -4,10 +4,11 @@ Used by every notebook and by `python -m helpers.train`. The device is a propert
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -250,12 +251,12 @@ def evaluate(
     return loss(paddle.to_tensor(outputs), paddle.to_tensor(targets)).item(), metric(targets, outputs)
 
 
-def save(path: str | Path, network: paddle.nn.Layer) -> Path:
-    """Save a network's weights as safetensors.
+def save(path: str | Path, network: paddle.nn.Layer, about: Mapping[str, Any] | None = None) -> Path:
+    """Save a network's weights as safetensors, with what else must be known to use them.
 
     Taught in notebook 01.
     """
-    return files.save_weights(path, arrays(network))
+    return files.save_weights(path, arrays(network), about)
 
 
 def load(path: str | Path, network: paddle.nn.Layer) -> None:

@@ -14,12 +14,32 @@ from matplotlib.figure import Figure
 
 from helpers.desk import desk
 from helpers.estimates import plural
+from helpers.mip_views import confidence, found_rows, projections
 from helpers.pictures import RIM, WIDTH, Picture, draw_scale, draw_slice, our_style, panels
-from helpers.plots import curves, roc, scores
+from helpers.plots import curves, errors, roc, scores
+from helpers.row_views import inputs
 from helpers.stacks import Scan, Stack
+from helpers.tissue_views import tissues
 from helpers.viewer import SliceViewer
 
-__all__ = ["axial", "before_after", "curves", "desk", "gallery", "heat", "montage", "roc", "scores", "slices"]
+__all__ = [
+    "axial",
+    "before_after",
+    "confidence",
+    "curves",
+    "desk",
+    "errors",
+    "found_rows",
+    "gallery",
+    "heat",
+    "inputs",
+    "montage",
+    "projections",
+    "roc",
+    "scores",
+    "slices",
+    "tissues",
+]
 
 Spacing = tuple[float, float, float] | None
 Window = str | tuple[float, float]

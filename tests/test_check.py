@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tiny import SHAPE, SPACING, fill, one_sentence, save, save_series, voxels
 
-from helpers import check, runtime
+from helpers import check, phantoms_l3, runtime
+from helpers.trunk_scans import L3Settings
 
 AFFINE = np.diag([*SPACING, 1.0])
 
@@ -171,3 +172,15 @@ def test_a_disk_that_fails_is_told_in_a_sentence(tmp_path, capsys, monkeypatch):
     text = capsys.readouterr().err.strip()
     one_sentence(text)
     assert "Permission denied" in text
+
+
+def test_scans_of_l3_are_looked_over_too(tmp_path, capsys):
+    phantoms_l3.make_l3(tmp_path / "l3", L3Settings(count=2, pixel=9.0, seed=3))
+    assert check.main([str(tmp_path)]) == 0
+    assert "trunk CT: 2 phantom scans" in capsys.readouterr().out
+    (tmp_path / "l3" / "ct" / "study_0001.nii.gz").write_bytes(b"no scan")
+    assert check.main([str(tmp_path)]) == 1
+    assert "study_0001.nii.gz" in capsys.readouterr().out
+    (tmp_path / "l3" / "truth.csv").write_text("name\n")
+    assert check.main([str(tmp_path)]) == 1
+    assert "truth.csv" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zipfile
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
@@ -88,7 +89,9 @@ def test_json_that_is_none_is_refused(tmp_path, content):
     assert "make it again" in error.remedy
 
 
-@pytest.mark.parametrize("read", [files.read_json, files.load_weights, files.hash_file])
+@pytest.mark.parametrize(
+    "read", [files.read_json, files.load_weights, files.read_about, files.hash_file, files.read_npz]
+)
 def test_what_is_missing_or_a_folder_is_refused(tmp_path, read):
     refusal(read, tmp_path / "nowhere")
     refusal(read, tmp_path)
@@ -133,6 +136,40 @@ def test_weights_of_a_kind_that_numpy_lacks_are_refused(tmp_path, dtype, size):
     assert "float32" in refusal(files.load_weights, path).remedy
 
 
+ABOUT = {"task": "l3", "run": "quick", "threshold": 0.1 + 0.2, "classes": ["with L3", "ohne"], "nested": {"a": [None]}}
+
+
+def test_what_is_known_of_weights_comes_back_and_changes_no_number(tmp_path):
+    arrays = {name: np.random.default_rng(4).random(7) for name in ("b", "a")}
+    path = files.save_weights(tmp_path / "w.safetensors", arrays, ABOUT)
+    assert files.read_about(path) == ABOUT
+    assert files.read_about(path)["threshold"] == 0.1 + 0.2  # to the last bit
+    back = files.load_weights(path)
+    assert all(np.array_equal(back[name], arrays[name]) for name in arrays)
+    again = files.save_weights(tmp_path / "again.safetensors", arrays, ABOUT)
+    assert again.read_bytes() == path.read_bytes()  # one seed, one file
+    for nothing in (None, {}):
+        assert files.read_about(files.save_weights(tmp_path / "plain.safetensors", arrays, nothing)) == {}
+
+
+def with_note(text: str) -> bytes:
+    header = {"__metadata__": {"about": text}, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    packed = json.dumps(header).encode()
+    return struct.pack("<Q", len(packed)) + packed + bytes(4)
+
+
+def test_a_note_on_weights_that_is_no_note_is_refused_or_empty(tmp_path):
+    path = tmp_path / "w.safetensors"
+    for text in ("[1, 2]", "3", "null", '"ct"'):
+        path.write_bytes(with_note(text))
+        assert files.read_about(path) == {}
+    for text in ("{", "", "[" * 200_000):
+        path.write_bytes(with_note(text))
+        refusal(files.read_about, path)
+    path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    refusal(files.read_about, path)
+
+
 @pytest.mark.parametrize("keep", [0, 5, 30, -1])
 def test_weights_cut_short_are_refused(tmp_path, keep):
     path = files.save_weights(tmp_path / "w.safetensors", {"a": np.ones(100, "float32")})
@@ -149,3 +186,90 @@ def test_hashes_are_sha256_of_content_alone(tmp_path):
     assert files.hash_file(tmp_path / "one") == files.hash_file(tmp_path / "two") == files.hash_bytes(content)
     (tmp_path / "two").write_bytes(content[:-1])
     assert files.hash_file(tmp_path / "two") != files.hash_bytes(content)
+
+
+def test_an_npz_comes_back_as_it_was(tmp_path):
+    arrays = {
+        "images": np.array([np.ones((3, 4), np.int16), np.ones((5, 2), np.int16)], dtype=object),
+        "ydata": np.array({"A": np.array([1, 2]), "B": [1.5, 2.0]}),
+        "names": np.array(["x", "y"]),
+        "spacings": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "num": np.array(2),
+        "none": np.empty((0, 3), ">f4"),
+    }
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "a.npz", **arrays)
+        back = files.read_npz(tmp_path / "a.npz")
+        assert list(back) == list(arrays)
+        with np.load(tmp_path / "a.npz", allow_pickle=True) as truth:
+            for name in arrays:
+                assert (back[name].dtype, back[name].shape) == (truth[name].dtype, truth[name].shape)
+                assert str(back[name].tolist()) == str(truth[name].tolist())
+
+
+def test_an_npz_that_is_damaged_is_refused_wherever_the_damage_is(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, a=np.arange(5.0), b=np.array([[1], "x"], dtype=object))
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:  # dates and the like may be damaged without harm
+            back = files.read_npz(path)
+        except DataError as error:
+            one_sentence(str(error))
+            refused += 1
+        else:
+            # A zip file has no checksum over its list of members: one may be missing or renamed, never changed.
+            assert all(array.tolist() in ([0, 1, 2, 3, 4], [[1], "x"]) for array in back.values())
+    assert refused > len(whole) / 9
+    for end in range(0, len(whole), 7):
+        path.write_bytes(whole[:end])
+        refusal(files.read_npz, path)
+
+
+def test_an_npz_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, a=np.zeros(1 << 20, np.uint8))
+    assert path.stat().st_size < 4096
+    monkeypatch.setattr(files, "LARGEST_NPZ", 1 << 20)
+    assert "GiB" in refusal(files.read_npz, path).fault
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("header", ["{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}"])
+def test_an_npz_packed_by_other_means_is_refused(tmp_path, kind, header):
+    text = (header + " " * (118 - len(header) - 1) + "\n").encode()
+    npy = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(8)
+    for method in (kind, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive:
+            archive.writestr("a.npy", npy)
+        if method == kind:
+            refusal(files.read_npz, tmp_path / "a.npz")
+    assert files.read_npz(tmp_path / "a.npz")["a"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': 'O', 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': [('a', 'O')], 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': 'M8[s]', 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (2,)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (" + "(" * 400,
+        "{'descr': '<f8', 'shape': (1,)}",
+        "__import__('os').mkdir('mark')",
+        "(" * 9000,
+        "\x00",
+        "1\n  2\n 3",
+    ],
+)
+def test_an_array_with_a_false_header_is_refused(tmp_path, monkeypatch, header):
+    monkeypatch.chdir(tmp_path)
+    text = header.encode() + b"\n"
+    npy = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(8)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", npy)
+    refusal(files.read_npz, tmp_path / "a.npz")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]

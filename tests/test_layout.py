@@ -14,24 +14,29 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # From the ground up. A module imports only from the steps before its own; a new one gets its place here.
 FLOORS = {
-    "1": ["files", "estimates", "stopping"],
-    "1, a step up": ["runtime", "nifti", "dicom"],
+    "1": ["unpickle", "estimates", "stopping"],
+    "1, a step up": ["files"],
+    "1, two steps up": ["runtime", "nifti", "dicom"],
     "2": ["ct", "augment", "metrics", "voxels"],
-    "2, a step up": ["anatomy", "stacks"],
-    "2, two steps up": ["organs"],
-    "3": ["networks", "passports", "phantoms", "scans", "schedules"],
-    "4": ["datasets", "samples", "checkpoints", "explain", "viewer"],
-    "4, a step up": ["pictures", "training"],
-    "4, two steps up": ["plots", "desk"],
+    "2, a step up": ["anatomy", "axial", "augment_mip", "stacks"],
+    "2, two steps up": ["midline", "organs", "canvas", "trunk"],
+    "2, three steps up": ["mip", "skeleton", "bodies", "implants"],
+    "2, four steps up": ["spines"],
+    "2, five steps up": ["trunk_scans"],
+    "3": ["localization", "networks", "passports", "phantoms", "scans", "schedules"],
+    "3, a step up": ["phantoms_l3", "l3data"],
+    "4": ["datasets", "samples", "checkpoints", "explain", "viewer", "l3_scans"],
+    "4, a step up": ["pictures", "training", "rows"],
+    "4, two steps up": ["plots", "desk", "mip_views", "tissue_views", "row_views", "l3_examples"],
     "4, three steps up": ["views"],
-    "5": ["jobs", "exercises"],
-    "5, a step up": ["ct_job"],
-    "5, two steps up": ["tasks"],
-    "6": ["train", "check"],
+    "5": ["jobs", "questions", "l3_flaws"],
+    "5, a step up": ["ct_job", "l3_job", "exercises_l3"],
+    "5, two steps up": ["tasks", "exercises"],
+    "6": ["train", "predict", "check"],
 }
 STEP = {module: step for step, modules in enumerate(FLOORS.values()) for module in modules}
 LIGHT = [module for floor, modules in FLOORS.items() if floor[0] in "12" for module in modules]
-LIGHT += ["scans", "phantoms", "passports", "datasets", "check"]
+LIGHT += ["localization", "l3data", "scans", "phantoms", "phantoms_l3", "passports", "datasets", "check"]
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 MODULES = sorted(path.stem for path in (ROOT / "helpers").glob("*.py") if path.stem != "__init__")

@@ -8,7 +8,7 @@ import nibabel as nib
 import pytest
 
 from data_scripts import make_phantoms
-from helpers import ct, files, phantoms, runtime
+from helpers import ct, files, l3_scans, phantoms, runtime
 
 ROOT = runtime.ROOT
 FEW = ("--count", "2", "--matrix", "32")
@@ -124,3 +124,25 @@ def test_without_out_it_says_what_is_missing(capsys):
     with pytest.raises(SystemExit):
         make_phantoms.main(["ct"])
     assert "--out" in capsys.readouterr().err
+
+
+def test_trunk_scans_are_made_with_their_truth(tmp_path):
+    done = run("l3", "--out", tmp_path / "root", "--count", 3, "--matrix", 40, "--seed", 7)
+    assert done.returncode == 0, done.stderr
+    found = l3_scans.read_folder(tmp_path / "root" / "l3")
+    assert (len(found.cases), found.origin) == (3, "phantom")
+    assert "3 trunk CT phantoms" in done.stdout
+
+
+def test_the_published_layout_of_projections_can_be_asked_for(tmp_path):
+    done = run("l3", "--npz", "--out", tmp_path / "root", "--count", 3, "--matrix", 40, "--seed", 7)
+    assert done.returncode == 0, done.stderr
+    cases = l3_scans.read_folder(tmp_path / "root" / "l3").cases
+    assert 1 <= len(cases) <= 3
+    again = run("l3", "--npz", "--out", tmp_path / "root", "--count", 3)
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "it is there already" in again.stderr
+
+
+def test_the_layout_of_projections_is_for_l3_alone(tmp_path):
+    assert "--npz is for l3 alone" in run("ct", "--npz", "--out", tmp_path / "root").stderr

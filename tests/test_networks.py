@@ -1,5 +1,6 @@
 """The network against the published one: its numbers, its non-linear head, and the sizes it must refuse."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +8,7 @@ import paddle
 import pytest
 
 from helpers import networks
-from helpers.networks import CNN3D, LEAST_SIDE, count_parameters
+from helpers.networks import CNN3D, LEAST_SIDE, RowNet, UNet, count_parameters
 
 SMALL = (46, 46, 46)
 
@@ -140,3 +141,102 @@ def test_the_cases_of_a_batch_do_not_touch_each_other():
         alone = np.concatenate([network(x[i : i + 1]).numpy() for i in range(3)])
     assert together == pytest.approx(alone, abs=1e-5)
     assert len(np.unique(together)) == 3
+
+
+def test_the_unet_is_the_published_one():
+    assert count_parameters(UNet()) == (31_055_297, 31_043_521)
+    assert count_parameters(UNet(rows=True))[0] - count_parameters(UNet())[0] == 513
+
+
+@pytest.mark.parametrize(("rows", "shape"), [(False, [2, 1, 32, 48]), (True, [2, 1, 32])])
+def test_the_unet_answers_for_every_pixel_or_every_row(rows, shape):
+    network = UNet(2, depth=3, rows=rows)
+    assert network(paddle.rand([2, 3, 32, 48])).shape == shape
+    with pytest.raises(ValueError, match="multiples of 8, but the image has 32 x 44"):
+        network(paddle.rand([1, 3, 32, 44]))
+
+
+def test_the_unet_mixes_what_it_was_told_to():
+    """Every level takes part: without its skip, or without what comes from below, the answer is another."""
+    paddle.seed(0)
+    network = UNet(2, depth=2, channels=1)
+    network.eval()
+    image = paddle.rand([1, 1, 16, 16])
+    whole = network(image).numpy()
+    for block in network.down:
+        weight = block[3].weight.numpy()
+        block[3].weight.set_value(0 * weight)
+        assert abs(network(image).numpy() - whole).max() > 1e-4
+        block[3].weight.set_value(weight)
+    assert np.array_equal(network(image).numpy(), whole)
+
+
+def test_the_row_head_begins_as_a_mean_and_is_a_convolution_as_wide_as_the_image():
+    paddle.seed(0)
+    network = UNet(2, depth=2, channels=1, rows=True, columns=16)
+    network.eval()
+    network.row_head.bias.set_value(paddle.to_tensor([0.5]))
+    pixels = UNet(2, depth=2, channels=1)
+    pixels.set_state_dict({name: value for name, value in network.state_dict().items() if "row_head" not in name})
+    pixels.eval()
+    for columns in (16, 24, 8):  # as wide, wider, narrower
+        image = paddle.rand([1, 1, 8, columns])
+        assert network(image).numpy() == pytest.approx(pixels(image).numpy().mean(axis=3) + 0.5, abs=1e-5)
+    image = paddle.rand([1, 1, 8, 16])
+    network.row_head.weight.set_value(paddle.randn([1, 1, 1, 16]))
+    assert network(image).numpy() == pytest.approx(network.row_head(pixels(image)).numpy()[..., 0], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [partial(UNet, 2, 2, 2, rows=True), partial(RowNet, 4, 3, 2, outputs=5)])
+def test_rows_can_be_learnt_in_a_few_steps(kind):
+    """A bright spot marks the row, at any column: the answer must follow it."""
+    paddle.seed(3)
+    network, rng = kind(), np.random.default_rng(3)
+    optimizer = paddle.optimizer.AdamW(0.02, parameters=network.parameters())
+
+    def batch(size):
+        rows, columns = rng.integers(3, 29, size), rng.integers(3, 21, size)
+        images = rng.random((size, 2, 32, 24)).astype("float32") * 0.3
+        for index, (row, column) in enumerate(zip(rows, columns, strict=True)):
+            images[index, :, row - 1 : row + 2, column - 1 : column + 2] += 0.7
+        return paddle.to_tensor(images), paddle.to_tensor(rows)
+
+    for _ in range(40):
+        images, rows = batch(16)
+        loss = paddle.nn.functional.cross_entropy(network(images)[:, -1], rows)
+        loss.backward()
+        optimizer.step()
+        optimizer.clear_grad()
+    network.eval()
+    images, rows = batch(64)
+    found = network(images)[:, -1].argmax(axis=1)
+    assert (found - rows).abs().cast("float32").median().item() <= 1
+
+
+def test_a_row_network_answers_for_every_row_whatever_the_width():
+    network = RowNet(4, depth=2, channels=1, outputs=3)
+    assert network(paddle.rand([2, 1, 24, 12])).shape == [2, 3, 24]
+    assert network(paddle.rand([1, 1, 44, 8])).shape == [1, 3, 44]
+    with pytest.raises(ValueError, match="multiples of 4, but the image has 26 x 12"):
+        network(paddle.rand([1, 1, 26, 12]))
+
+
+def test_a_row_network_does_not_care_where_in_a_row_something_is():
+    paddle.seed(0)
+    network = RowNet(4, depth=2, channels=1)
+    network.eval()
+    image = np.zeros((1, 1, 24, 64), "float32")
+    image[0, 0, 10:13, 20:23] = 1
+    moved = np.roll(image, 4, axis=3)  # by a multiple of 2 to the depth
+    left, right = (network(paddle.to_tensor(x)).numpy() for x in (image, moved))
+    assert left == pytest.approx(right, abs=1e-5)
+    assert np.ptp(left) > 1e-3
+
+
+@pytest.mark.parametrize("kind", [partial(UNet, 2, 2, 1, rows=True), partial(RowNet, 4, 2, outputs=2)])
+def test_every_number_of_the_row_networks_gets_a_gradient(kind):
+    paddle.seed(0)
+    network = kind()
+    network(paddle.rand([4, 1, 16, 16])).square().sum().backward()
+    parameters = {name: p for name, p in network.named_parameters() if not p.stop_gradient}
+    assert [name for name, p in parameters.items() if p.grad is None or not p.grad.numpy().any()] == []

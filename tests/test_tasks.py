@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+from tiny import save, voxels
 
-from helpers import ct_job, datasets, metrics, networks, passports, runtime, scans, tasks, training
+from helpers import ct, ct_job, datasets, metrics, networks, passports, runtime, scans, tasks, training
+from helpers.samples import Samples
 
 
 def make_task(size="quick", seed=7):
@@ -419,3 +421,31 @@ def test_folds_are_pooled_case_by_case():
     assert found.report.accuracy.hits == np.sum((found.score >= 0.5) == found.truth)
     assert found.report.accuracy.baseline == 24 / 36
     assert found.headline.cases == 36
+
+
+# One file
+
+
+def test_the_answer_for_a_file_is_that_of_the_test_set(tmp_path):
+    """Asked about one file, a network says what it says of the same scan in a set."""
+    shape = (6, 6, 6)
+    path = save(tmp_path / "scan.nii.gz", voxels(3))
+    paddle.seed(5)
+    network = Plain(216)
+    volume = ct.load_scan(path, shape)
+    score = float(tasks.probabilities(network, Samples(volume[None], [1], [0], 0))[0])
+    said = ct_job.predict(network, {"classes": ["sound", "ill"]}, path, shape)
+    assert said["probability"] == {"sound": pytest.approx(1 - score, abs=1e-6), "ill": pytest.approx(score, abs=1e-6)}
+    assert said["class"] == ("ill" if score >= 0.5 else "sound")
+    assert sum(said["probability"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", list(tasks.TASKS))
+@pytest.mark.parametrize("size", runtime.SIZES)
+def test_every_task_of_every_size_answers_to_its_name_and_fits_its_network(name, size):
+    task = tasks.TASKS[name](runtime.Run(seed=1, size=size, device="cpu", data_root=Path("data")))
+    assert (task.name, task.run.size) == (name, size)
+    if size == "quick":
+        outputs = task.network()(paddle.zeros([2, *(task.shape if name == "l3" else (1, *task.shape))]))
+        assert outputs.shape[0] == 2
+        assert np.isfinite(outputs.numpy()).all()

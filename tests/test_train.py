@@ -1,6 +1,7 @@
 """The command `python -m helpers.train`: it runs on a handful of scans, says what it cannot measure, and repeats."""
 
 import csv
+import dataclasses
 import errno
 import os
 import signal
@@ -11,7 +12,22 @@ import numpy as np
 import pytest
 from tiny import fill, one_sentence, save, voxels
 
-from helpers import ct_job, datasets, files, metrics, passports, runtime, tasks, train, training
+from helpers import (
+    ct_job,
+    datasets,
+    files,
+    l3_job,
+    l3_scans,
+    metrics,
+    networks,
+    passports,
+    phantoms_l3,
+    runtime,
+    tasks,
+    train,
+    training,
+)
+from helpers.trunk_scans import L3Settings
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +85,8 @@ def test_one_epoch_on_a_handful_of_real_scans(tmp_path, capsys, scans):
     training.load(out / "weights.safetensors", network)
     saved = files.load_weights(out / "weights.safetensors")
     assert all(np.array_equal(tensor.numpy(), saved[name]) for name, tensor in network.state_dict().items())
+    about = files.read_about(out / "weights.safetensors")
+    assert about == {"task": "ct", "run": "quick", "classes": ["CT-0", "CT-23"]}
     assert sorted(path.name for path in out.iterdir()) == ["history.json", "passport.json", "weights.safetensors"]
 
 
@@ -367,3 +385,104 @@ def test_words_that_are_wrong_end_with_code_2(capsys, arguments):
         train.main(arguments)
     assert ended.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+# Notebook 02's job
+
+
+@pytest.fixture(scope="module")
+def trunks(tmp_path_factory):
+    """A handful of phantoms as somebody's own scans."""
+    root = tmp_path_factory.mktemp("trunks")
+    folder = phantoms_l3.make_l3(root / "l3", L3Settings(count=16, pixel=9.0, seed=4))
+    (folder / "ORIGIN.json").unlink()
+    return root
+
+
+@pytest.fixture
+def small_l3(monkeypatch):
+    def small(run):
+        task = l3_job.l3(run)
+        return dataclasses.replace(task, network=lambda: networks.RowNet(2, depth=3, outputs=len(l3_scans.LEVELS)))
+
+    monkeypatch.setitem(tasks.TASKS, "l3", small)
+
+
+def run_l3(capsys, *arguments):
+    code = train.main(["l3", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_l3_is_trained_on_somebodys_own_scans_and_its_weights_know_their_threshold(tmp_path, capsys, trunks, small_l3):
+    out = tmp_path / "out"
+    code, text, err = run_l3(capsys, "--data", trunks, "--epochs", 1, "--out", out)
+    assert (code, err) == (0, "")
+    assert "trunk CT: 16 real scans" in text
+    about = files.read_about(out / "weights.safetensors")
+    assert {name: about[name] for name in ("task", "run", "classes")} == {
+        "task": "l3",
+        "run": "quick",
+        "classes": ["with L3", "without"],
+    }
+    assert 0 <= about["threshold"] <= 1
+    assert passports.read(out / "passport.json").task == "l3"
+    assert not list(trunks.rglob("*.npy"))
+
+
+def test_folds_of_l3_give_a_table_each_and_a_row_over_all(tmp_path, capsys, trunks, small_l3):
+    out = tmp_path / "out"
+    code, _, err = run_l3(capsys, "--data", trunks, "--epochs", 1, "--folds", 2, "--out", out)
+    assert (code, err) == (0, "")
+    cases = [row for number in (1, 2) for row in table(out / f"fold{number}.csv")]
+    assert {"case", "true_row", "found_row", "confidence", "error_mm"} <= set(cases[0])
+    data = l3_scans.read_folder(trunks / "l3")
+    prepared = l3_scans.prepare(data)
+    assert sorted(row["case"] for row in cases) == sorted(case.key for case in data.cases)
+    truth = {case.key: prepared.levels[index, l3_scans.TARGET] for index, case in enumerate(data.cases)}
+    for row in cases:
+        true, found = float(row["true_row"]), float(row["found_row"])
+        assert true == pytest.approx(truth[row["case"]], nan_ok=True)
+        assert float(row["error_mm"]) == pytest.approx((found - true) * l3_scans.MM, nan_ok=True)
+        assert 0 <= float(row["confidence"]) <= 1
+    rows = [row for row in table(out / "folds.csv") if row["fold"] == "all"]
+    errors = np.abs([float(row["error_mm"]) for row in cases])
+    shown = errors[np.isfinite(errors)]
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["median error, mm"]["value"] == "" or float(by_name["median error, mm"]["value"]) == pytest.approx(
+        np.median(shown)
+    )
+    assert int(by_name["'not in view' with L3"]["cases"]) == len(shown)
+    assert int(by_name["'not in view' without L3"]["cases"]) == len(errors) - len(shown)
+
+
+def test_going_on_after_the_truth_was_corrected_is_refused(tmp_path, capsys, monkeypatch, trunks, small_l3):
+    root = tmp_path / "mine"
+    (root / "l3").mkdir(parents=True)
+    os.symlink(trunks / "l3" / "ct", root / "l3" / "ct")
+    text = (trunks / "l3" / "truth.csv").read_text()
+    (root / "l3" / "truth.csv").write_text(text)
+    arguments = ("--data", root, "--epochs", 2, "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        counts, right = [], l3_job.right_level
+
+        def metric(targets, outputs):
+            counts.append(1)
+            if len(counts) == 3:
+                signal.raise_signal(signal.SIGINT)
+            return right(targets, outputs)
+
+        patch.setattr(l3_job, "right_level", metric)
+        assert run_l3(capsys, *arguments)[0] == 130
+    lines = text.splitlines()
+    column = lines[0].split(",").index("l3_mm")
+    number = next(n for n, line in enumerate(lines[1:], 1) if line.split(",")[column])
+    cells = lines[number].split(",")
+    cells[column] = str(float(cells[column]) + 3)
+    lines[number] = ",".join(cells)
+    (root / "l3" / "truth.csv").write_text("\n".join(lines))
+    code, _, err = run_l3(capsys, *arguments, "--resume")
+    assert code == 2
+    assert "it belongs to another training: data is " in err
+    (root / "l3" / "truth.csv").write_text(text)
+    assert run_l3(capsys, *arguments, "--resume")[0] == 0
