@@ -20,8 +20,9 @@ COMMITTED = {path.name: path for path in sorted((ROOT / "notebooks" / "passports
 # Data, split and seed must be the very same; the figure may differ by this much, up or down. On one machine it does
 # not move at all, but another processor rounds the last digit differently, and training magnifies that: with first
 # weights changed by a millionth, seven runs of notebook 01 came out between 0.88 and 0.95, their standard deviation
-# 0.025. 0.08 is three of those. Who got better by more commits the new result with `make outputs`.
-TOLERANCE = 0.08
+# 0.025. 0.08 is three of those. L3 is a share of 17 scans, of which three may go the other way. Who got better by more
+# commits the new result with `make outputs`.
+TOLERANCES = {"ct": 0.08, "l3": 3.5 / 17}
 
 
 def regression(committed: passports.Passport, fresh: passports.Passport) -> str:
@@ -29,7 +30,7 @@ def regression(committed: passports.Passport, fresh: passports.Passport) -> str:
     if fresh.seed != committed.seed:
         return f"seed {committed.seed} against {fresh.seed}"
     try:
-        found = passports.compare(committed, fresh, TOLERANCE)
+        found = passports.compare(committed, fresh, TOLERANCES[committed.task])
     except ValueError as unlike:
         return str(unlike)
     if found.agrees:
