@@ -40,12 +40,16 @@ lab: setup  ## Open the notebooks in JupyterLab
 run: setup  ## Execute every notebook into build/, with an HTML page each, and end with a table of results
 	@$(VENV)/python -m tools.run_notebooks
 
+# What needs the notebooks' fresh results, or a core of its own.
+AFTER := tests/test_results.py tests/test_browser.py
+
 test: chromium  ## Check style, then run unit tests, doctests and the notebooks against their committed outputs
 	@echo "Checking style: ruff check, ruff format."
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
-	@echo "Running unit tests, doctests and the notebooks (nbval, strict): pytest."
-	@$(VENV)/python -m pytest tests helpers data_scripts notebooks --nbval --nbval-current-env \
+	@echo "Running unit tests and doctests on all cores, then the notebooks (nbval, strict), their results and the browser."
+	@$(VENV)/python -m pytest tests helpers data_scripts -n auto --dist loadfile $(AFTER:%=--ignore=%)
+	@$(VENV)/python -m pytest notebooks $(AFTER) --nbval --nbval-current-env \
 	  --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 browser: chromium  ## Run every notebook in JupyterLab in a headless browser, move its sliders, and take screenshots
