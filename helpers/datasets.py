@@ -3,19 +3,17 @@
 Used by every notebook; notebook 01 opens the CT scans with `open_ct`.
 """
 
-import os
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from helpers import ct, files, phantoms, runtime
+from helpers import ct, files, phantoms, runtime, stores
 from helpers.files import DataError
-from helpers.scans import Case, ScanFolder, read_folder
+from helpers.scans import ScanFolder, read_folder
 
 FRACTIONS = (0.7, 0.1, 0.2)  # training, validation, test
 PREPARED = 2  # version of what a cache holds; a change of the preparation raises it
@@ -36,27 +34,26 @@ def open_ct(settings: phantoms.CTSettings, root: Path | None = None) -> ScanFold
 
     Taught in notebook 01.
     """
-    folder = runtime.find_data("mosmed", root)
-    if folder is None:
-        made = files.hash_bytes(repr((phantoms.VERSION, asdict(settings))).encode())[:12]
-        folder = runtime.ROOT / "data" / "phantoms" / f"mosmed-{made}"
-        if not folder.exists():
-            total = settings.healthy + settings.ill
-            try:
-                phantoms.make_ct(folder, settings, partial(runtime.progress, total=total, label="drawing phantoms"))
-            except (OSError, DataError):
-                if not folder.exists():  # else another notebook made the same phantoms meanwhile
-                    raise
-    return read_folder(folder)
+    total = settings.healthy + settings.ill
+    return read_folder(stores.find_or_make("mosmed", phantoms.make_ct, settings, phantoms.VERSION, total, root))
+
+
+class CaseLike(Protocol):
+    """What a split must know of a case."""
+
+    label: int
+    key: str  # made from its content
+    group: str  # whose case it is: what belongs to one patient, or is nearly the same, stays in one set
 
 
 class Cases(Protocol):
     """What every data set of the course knows of its cases."""
 
     name: str
+    unit: str  # what a case is: "scan" or "image"
     origin: str  # "phantom" or "real"
     classes: tuple[str, ...]
-    cases: tuple[Case, ...]
+    cases: Sequence[CaseLike]
     labels: np.ndarray
     hash: str
 
@@ -81,21 +78,25 @@ class Split:
 
     def card(self) -> str:
         """Sizes, balance and overlap of the three sets, as plain text."""
-        rows = [f"{'set':<12}{'scans':>6}" + "".join(f"{name:>9}" for name in self.data.classes)]
-        keys = []
+        wide = max(9, *(len(name) + 2 for name in self.data.classes))
+        unit = f"{self.data.unit}s"
+        rows = [f"{'set':<12}{unit:>{len(unit) + 1}}" + "".join(f"{name:>{wide}}" for name in self.data.classes)]
+        groups = []
         for name, part in (("training", self.train), ("validation", self.valid), ("test", self.test)):
             counts = [int(np.sum(self.data.labels[part] == label)) for label in range(len(self.data.classes))]
-            rows.append(f"{name:<12}{len(part):>6}" + "".join(f"{count:>9}" for count in counts))
-            keys.append({self.data.cases[i].key for i in part})
-        overlap = sum(len(a & b) for a, b in ((keys[0], keys[1]), (keys[0], keys[2]), (keys[1], keys[2])))
-        return "\n".join([*rows, f"scans in more than one set: {overlap}"])
+            total = f"{len(part):>{len(unit) + 1}}"
+            rows.append(f"{name:<12}{total}" + "".join(f"{count:>{wide}}" for count in counts))
+            groups.append({self.data.cases[i].group for i in part})
+        overlap = sum(len(a & b) for a, b in ((groups[0], groups[1]), (groups[0], groups[2]), (groups[1], groups[2])))
+        what = unit if all(case.group == case.key for case in self.data.cases) else "patients or copies"
+        return "\n".join([*rows, f"{what} in more than one set: {overlap}"])
 
 
 def split(data: Cases, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:
     """Divide the cases into training, validation and test set, each class in the same proportions.
 
-    Which set a scan falls into depends on its content and the seed, never on names or the order of files; copies of
-    one scan stay together. A class of two scans gives one to training and one to testing.
+    Which set a case falls into depends on its content and the seed, never on names or the order of files; copies, and
+    all that is of one patient, stay together. A class of two cases gives one to training and one to testing.
 
     Args:
         data: The cases.
@@ -114,32 +115,32 @@ def split(data: Cases, seed: int, fractions: Sequence[float] = FRACTIONS) -> Spl
         drawn = _draw(data, label, seed)
         test = max(round(fractions[2] * len(drawn)), int(len(drawn) > 1))
         valid = max(round(fractions[1] * len(drawn)), int(len(drawn) > 2))
-        place = {key: 2 if rank < test else 1 if rank < test + valid else 0 for rank, key in enumerate(drawn)}
+        place = {group: 2 if rank < test else 1 if rank < test + valid else 0 for rank, group in enumerate(drawn)}
         for index, case in enumerate(data.cases):
-            if case.label == label:
-                sets[place[case.key]].append(index)
+            if case.group in place:
+                sets[place[case.group]].append(index)
     return Split(*(np.array(sorted(part), dtype=int) for part in sets), data)
 
 
 def folds(data: Cases, count: int, seed: int) -> list[Split]:
     """Divide the cases so that each is tested once: cross-validation, by content and stratified as in `split`.
 
-    An eighth of what is not tested validates, and at least one scan of each class that can spare it.
+    An eighth of what is not tested validates, and at least one case of each class that can spare it.
 
     Args:
         data: The cases.
-        count: How many folds; each class needs as many scans.
+        count: How many folds; each class needs as many cases.
         seed: Another seed, other folds.
 
     Raises:
-        ValueError: If there are fewer than two folds, or more folds than scans of a class.
+        ValueError: If there are fewer than two folds, or more folds than cases of a class.
 
     Taught in notebook 05.
     """
     drawn = [_draw(data, label, seed) for label in range(len(data.classes))]
     for name, keys in zip(data.classes, drawn, strict=True):
         if not 2 <= count <= len(keys):
-            raise ValueError(f"{len(keys)} scans of {name} cannot be divided into {count} folds")
+            raise ValueError(f"{len(keys)} {data.unit}s of {name} cannot be divided into {count} folds")
     result = []
     for fold in range(count):
         tested, validated = set(), set()
@@ -147,16 +148,22 @@ def folds(data: Cases, count: int, seed: int) -> list[Split]:
             tested.update(keys[fold::count])
             rest = [key for key in keys if key not in tested]
             validated.update(rest[: max(round(len(rest) / 8), int(len(rest) > 1))])
-        test = np.array([case.key in tested for case in data.cases])
-        valid = np.array([case.key in validated for case in data.cases])
+        test = np.array([case.group in tested for case in data.cases])
+        valid = np.array([case.group in validated for case in data.cases])
         result.append(Split(*(np.flatnonzero(part) for part in (~test & ~valid, valid, test)), data))
     return result
 
 
 def _draw(data: Cases, label: int, seed: int) -> list[str]:
-    """The keys of one class in an order that depends on them and the seed alone."""
-    keys = {case.key for case in data.cases if case.label == label}
-    return sorted(keys, key=lambda key: files.hash_bytes(f"{seed} {key}".encode()))
+    """The groups of one class in an order that depends on them and the seed alone.
+
+    A group with cases of several classes, such as a patient before and after, counts for the last of them.
+    """
+    last: dict[str, int] = {}
+    for case in data.cases:
+        last[case.group] = max(case.label, last.get(case.group, 0))
+    groups = [group for group, its_label in last.items() if its_label == label]
+    return sorted(groups, key=lambda group: files.hash_bytes(f"{seed} {group}".encode()))
 
 
 class Prepared(NamedTuple):
@@ -189,20 +196,11 @@ def prepare(data: ScanFolder, shape: tuple[int, int, int]) -> Prepared:
 
     Taught in notebook 01.
     """
-    name = files.hash_bytes(repr((data.hash, shape, PREPARED)).encode())[:16]
-    folder = runtime.BUILD / "cache" / f"{data.name.replace(' ', '-')}-{name}"
-    if not folder.exists():
-        part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        part.mkdir(parents=True, exist_ok=True)
-        try:
-            _fill_cache(part, data, shape)
-            part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    folder = stores.prepared(data.name, (data.hash, shape, PREPARED), partial(_fill_cache, data, shape))
     return Prepared(np.load(folder / "volumes.npy", mmap_mode="r"), np.load(folder / "spacings.npy"))
 
 
-def _fill_cache(folder: Path, data: ScanFolder, shape: tuple[int, int, int]) -> None:
+def _fill_cache(data: ScanFolder, shape: tuple[int, int, int], folder: Path) -> None:
     done = runtime.in_parallel(partial(_prepare_scan, shape), [case.path for case in data.cases])
     volumes = np.lib.format.open_memmap(folder / "volumes.npy", "w+", np.float32, (len(data.cases), *shape))
     spacings = np.zeros((len(data.cases), 3), np.float32)
@@ -212,10 +210,7 @@ def _fill_cache(folder: Path, data: ScanFolder, shape: tuple[int, int, int]) -> 
             faults.append(scan)
         else:
             volumes[index], spacings[index] = scan
-    if faults:
-        first, more = faults[0], len(faults) - 1
-        others = f" ({more} more cannot be used: python -m helpers.check lists them all)" if more else ""
-        raise DataError(first.path, first.fault, f"{first.remedy}, or move it out of the folder{others}")
+    stores.raise_first(faults, "or move it out of the folder")
     volumes.flush()
     np.save(folder / "spacings.npy", spacings)
 

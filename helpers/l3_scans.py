@@ -3,9 +3,7 @@
 Used by notebook 02 and by `python -m helpers.train l3`. What a network sees of them is made once and kept on disk.
 """
 
-import os
-import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers import ct, files, l3data, midline, mip, phantoms_l3, runtime
+from helpers import ct, files, l3data, midline, mip, phantoms_l3, runtime, stores
 from helpers.files import DataError
 from helpers.phantoms_l3 import LEVELS
 from helpers.scans import hash_scan, read_origin
@@ -47,6 +45,11 @@ class SpineCase:
     heights: np.ndarray
     known: np.ndarray
 
+    @property
+    def group(self) -> str:
+        """Whose scan it is."""
+        return self.key
+
 
 @dataclass(frozen=True, eq=False)
 class SpineScans:
@@ -58,6 +61,7 @@ class SpineScans:
     licence: str
     citation: str
     cases: tuple[SpineCase, ...]
+    unit: str = "scan"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -114,18 +118,8 @@ def open_l3(settings: L3Settings, root: Path | None = None) -> SpineScans:
 
     Taught in notebook 02.
     """
-    folder = runtime.find_data("l3", root)
-    if folder is None:
-        made = files.hash_bytes(repr((phantoms_l3.VERSION, asdict(settings))).encode())[:12]
-        folder = runtime.ROOT / "data" / "phantoms" / f"l3-{made}"
-        if not folder.exists():
-            try:
-                show = partial(runtime.progress, total=settings.count, label="drawing phantoms")
-                phantoms_l3.make_l3(folder, settings, show)
-            except (OSError, DataError):
-                if not folder.exists():  # else another notebook made the same phantoms meanwhile
-                    raise
-    return read_folder(folder)
+    made = (phantoms_l3.make_l3, settings, phantoms_l3.VERSION, settings.count)
+    return read_folder(stores.find_or_make("l3", *made, root))
 
 
 def read_folder(folder: Path) -> SpineScans:
@@ -251,19 +245,8 @@ def prepare(data: SpineScans) -> Prepared:
 
     Taught in notebook 02.
     """
-    name = files.hash_bytes(repr((data.hash, MM, COLUMNS, FINE, PREPARED)).encode())[:16]
-    folder = runtime.BUILD / "cache" / f"{data.name.replace(' ', '-')}-{name}"
-    if not folder.exists():
-        part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        part.mkdir(parents=True, exist_ok=True)
-        try:
-            _fill_cache(part, data)
-            part.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another notebook prepared the same scans meanwhile
-                raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    facts = (data.hash, MM, COLUMNS, FINE, PREPARED)
+    folder = stores.prepared(data.name, facts, partial(_fill_cache, data))
     places = np.load(folder / "places.npy")
     levels = np.array([case.heights for case in data.cases])
     levels = (levels - places[:, :1]) / places[:, 1:]
@@ -274,13 +257,10 @@ def prepare(data: SpineScans) -> Prepared:
     return Prepared(images, places[:, 0], places[:, 1], levels, known, patients)
 
 
-def _fill_cache(folder: Path, data: SpineScans) -> None:
+def _fill_cache(data: SpineScans, folder: Path) -> None:
     done = runtime.in_parallel(_look, data.cases)
     seen = list(runtime.progress(done, len(data.cases), "projecting scans"))
-    faults = [result for result in seen if isinstance(result, DataError)]
-    if faults:
-        others = f" ({len(faults) - 1} more cannot be used)" if len(faults) > 1 else ""
-        raise DataError(faults[0].path, faults[0].fault, f"{faults[0].remedy}, or take it out of truth.csv{others}")
+    stores.raise_first(seen, "or take it out of truth.csv")
     rows = max(images.shape[1] for images, _, _ in seen)
     whole = np.zeros((len(seen), 2, rows, COLUMNS), np.uint8)
     for index, (images, _, _) in enumerate(seen):

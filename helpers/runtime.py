@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 SIZES = ("quick", "class", "full")
-DATA_SETS = ("mosmed", "l3", "siim", "radiography")
+DATA_SETS = ("mosmed", "l3", "siim", "radiography", "radiography_external")
 
 
 @dataclass(frozen=True)

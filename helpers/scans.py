@@ -26,6 +26,11 @@ class Case:
     label: int
     key: str
 
+    @property
+    def group(self) -> str:
+        """Whose scan it is: no name tells, so each stands for itself, and copies for one another."""
+        return self.key
+
 
 @dataclass(frozen=True)
 class ScanFolder:
@@ -41,6 +46,7 @@ class ScanFolder:
     citation: str
     classes: tuple[str, str]
     cases: tuple[Case, ...]
+    unit: str = "scan"
 
     @cached_property
     def labels(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Splits that nothing but content and seed can change, and caches that are whole, current and apart from the data."""
 
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,65 @@ def test_a_split_is_a_stratified_partition_that_keeps_copies_together(normal, il
         # A class of three gives one scan to each set, 1.1 fewer to training than its share: no set is further off.
         assert all(abs(size - share * count) < 1.2 for size, share in zip(sizes, datasets.FRACTIONS, strict=True))
         assert sizes[0] >= 1
+
+
+@dataclass(frozen=True)
+class Film:
+    """A case of which several belong to one patient."""
+
+    key: str
+    group: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Films:
+    """As many films as are given, of three classes."""
+
+    cases: tuple[Film, ...]
+    classes = ("normal", "viral", "covid")
+    unit = "image"
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.array([case.label for case in self.cases])
+
+
+def films(seed: int, patients: int) -> Films:
+    """Patients with one to five films each, some of which changed their class in between."""
+    rng = np.random.default_rng(seed)
+    cases = []
+    for patient in range(patients):
+        label = int(rng.integers(3))
+        for number in range(rng.integers(1, 6)):
+            changed = (label + 1) % 3 if patient % 7 == 0 and number == 4 else label
+            cases.append(Film(f"{patient}/{number}", f"patient {patient}", changed))
+    return Films(tuple(cases))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 99), patients=st.integers(30, 80))
+def test_no_patient_straddles_two_sets_nor_two_folds(seed, patients):
+    data = films(seed, patients)
+    parts = [datasets.split(data, seed), *datasets.folds(data, 3, seed)]
+    for part in parts:
+        sets = [{data.cases[i].group for i in where} for where in (part.train, part.valid, part.test)]
+        assert sum(map(len, sets)) == len(set().union(*sets)) == patients
+        assert "patients or copies in more than one set: 0" in part.card()
+        everything = np.sort(np.concatenate([part.train, part.valid, part.test]))
+        np.testing.assert_array_equal(everything, range(len(data.cases)))
+    tested = np.concatenate([part.test for part in parts[1:]])
+    np.testing.assert_array_equal(np.sort(tested), range(len(data.cases)))
+
+
+def test_a_split_by_images_would_part_patients():
+    """So the test above can fail: what keeps them together is the group, nothing else."""
+    data = films(1, 50)
+    alone = Films(tuple(replace(case, group=case.key) for case in data.cases))
+    part = datasets.split(alone, 1)
+    sets = [{data.cases[i].group for i in where} for where in (part.train, part.valid, part.test)]
+    assert len(sets[0] & sets[2]) > 10
+    assert "images in more than one set: 0" in part.card()
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(1, [1, 0, 0]), (2, [1, 0, 1]), (3, [1, 1, 1]), (4, [2, 1, 1])])
