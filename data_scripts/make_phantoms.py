@@ -1,6 +1,6 @@
 """Make phantoms: synthetic twins of the course's data sets, in the files and folders of the real ones.
 
-    python -m data_scripts.make_phantoms {ct,l3} --out DIR
+    python -m data_scripts.make_phantoms {ct,l3,pneumothorax,xray} --out DIR
 
 Every notebook makes its own phantoms where it finds no data; this is for more, finer or other ones.
 """
@@ -8,11 +8,12 @@ Every notebook makes its own phantoms where it finds no data; this is for more, 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from helpers import files, phantoms, phantoms_l3, runtime
+from helpers import files, phantoms, phantoms_l3, phantoms_siim, runtime
+from helpers.phantoms_radiography import RadiographySettings, make_radiography
 from helpers.trunk_scans import L3Settings
 
 WIDTH = 360.0  # mm; a trunk from side to side, on which --matrix voxels lie
@@ -20,11 +21,12 @@ WIDTH = 360.0  # mm; a trunk from side to side, on which --matrix voxels lie
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the data of one task: the function, and what is usual for it."""
+    """Makes the data of one task: the function, what is usual for it, and the switches that it alone has."""
 
     make: Callable[[Path, argparse.Namespace], str]
     count: int
     matrix: int
+    switches: dict[str, str] = field(default_factory=dict)  # name and help
 
 
 def make_ct(root: Path, chosen: argparse.Namespace) -> str:
@@ -51,9 +53,47 @@ def make_l3(root: Path, chosen: argparse.Namespace) -> str:
     return f"Wrote {chosen.count} trunk CT phantoms to {folder} ({_megabytes(folder)}); truth.csv says where L3 is."
 
 
+def make_pneumothorax(root: Path, chosen: argparse.Namespace) -> str:
+    """Make chest radiographs and their table of masks in ``root/siim`` and say what was made."""
+    settings = phantoms_siim.SIIMSettings(chosen.count, chosen.matrix, chosen.seed)
+    folder = phantoms_siim.make_siim(root / "siim", settings, _show(chosen.count))
+    return (
+        f"Wrote {chosen.count} chest radiographs to {folder} ({_megabytes(folder)}), about 22 % with a pneumothorax; "
+        f"train-rle.csv says where."
+    )
+
+
+def make_xray(root: Path, chosen: argparse.Namespace) -> str:
+    """Make chest X-rays in ``root/radiography``, or those of other hospitals beside it, and say what was made."""
+    settings = RadiographySettings(chosen.count, chosen.matrix, chosen.seed, chosen.confounded, chosen.external)
+    total = 3 * chosen.count
+    folder = make_radiography(
+        root / ("radiography_external" if chosen.external else "radiography"), settings, _show(total)
+    )
+    return (
+        f"Wrote {total} chest X-rays to {folder} ({_megabytes(folder)}), {chosen.count} of each class, and copies of "
+        f"some; ORIGIN.json says from which hospital each is."
+    )
+
+
 MAKERS = {
     "ct": Maker(make_ct, phantoms.CTSettings().healthy, phantoms.CTSettings().matrix),
-    "l3": Maker(make_l3, L3Settings().count, round(WIDTH / L3Settings().pixel)),
+    "l3": Maker(
+        make_l3,
+        L3Settings().count,
+        round(WIDTH / L3Settings().pixel),
+        {"npz": "projections in the published l3_dataset.npz instead"},
+    ),
+    "pneumothorax": Maker(make_pneumothorax, phantoms_siim.SIIMSettings().count, phantoms_siim.SIIMSettings().pixels),
+    "xray": Maker(
+        make_xray,
+        RadiographySettings().each,
+        RadiographySettings().pixels,
+        {
+            "confounded": "nearly all patients of a class come from one hospital",
+            "external": "they come from two other hospitals, in radiography_external",
+        },
+    ),
 }
 
 
@@ -65,17 +105,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("task", choices=MAKERS, help="whose data to make")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data root to write them to")
     for name, least, default, what in (
-        ("--count", 1, None, f"scans of each class; l3: scans in all ({usual})"),
+        ("--count", 1, None, f"scans or images of each class; l3, pneumothorax: in all ({usual})"),
         ("--matrix", 32, None, f"voxels or pixels along each side ({sizes})"),
         ("--seed", 0, phantoms.CTSettings().seed, f"another seed, other patients ({phantoms.CTSettings().seed})"),
     ):
         parser.add_argument(name, type=_at_least(least), default=default, metavar="N", help=what)
-    parser.add_argument("--npz", action="store_true", help="l3: projections in the published l3_dataset.npz instead")
+    switches = [(task, *switch) for task, maker in MAKERS.items() for switch in maker.switches.items()]
+    for task, name, what in switches:
+        parser.add_argument(f"--{name}", action="store_true", help=f"{task}: {what}")
     chosen = parser.parse_args(arguments)
     maker = MAKERS[chosen.task]
     chosen.count, chosen.matrix = chosen.count or maker.count, chosen.matrix or maker.matrix
-    if chosen.npz and chosen.task != "l3":
-        parser.error("--npz is for l3 alone")
+    for task, name, _ in switches:
+        if getattr(chosen, name) and chosen.task != task:
+            parser.error(f"--{name} is for {task} alone")
     try:
         print(maker.make(chosen.out, chosen))
     except files.DataError as error:

@@ -6,7 +6,7 @@ Used by `training.fit` and, as `--resume`, by `python -m helpers.train`.
 import errno
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def save(
     network: paddle.nn.Layer,
     optimizer: paddle.optimizer.Optimizer,
     best: Mapping[str, np.ndarray],
+    snapshots: Sequence[Mapping[str, np.ndarray]] = (),
 ) -> Path:
     """Write a checkpoint: all that a training knows at the end of an epoch, in one file, whole or not at all.
 
@@ -71,6 +72,7 @@ def save(
         network: Its weights of now.
         optimizer: Its moments of now.
         best: The weights of the best epoch, from `arrays`.
+        snapshots: The weights at the end of each cycle so far, from `arrays`.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written; an older checkpoint stays as it was.
@@ -81,6 +83,8 @@ def save(
     parts |= {name: tensor.numpy() for name, tensor in _moments(network, optimizer).items()}
     if history["best_epoch"] < len(history["rows"]):  # else they are the network's own
         parts |= {f"best/{name}": array for name, array in best.items()}
+    for number, weights in enumerate(snapshots):
+        parts |= {f"snapshot {number}/{name}": array for name, array in weights.items()}
     note = {"version": VERSION, "training": facts, "history": history}
     # One entry alone, because safetensors does not keep the order of several.
     content = to_bytes(
@@ -92,7 +96,7 @@ def save(
 
 def load(
     path: str | Path, facts: Mapping[str, Any], network: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
-) -> tuple[dict[str, Any], Arrays]:
+) -> tuple[dict[str, Any], Arrays, list[Arrays]]:
     """Put network and optimizer back as they were when a checkpoint was written.
 
     Args:
@@ -102,7 +106,7 @@ def load(
         optimizer: A fresh AdamW over the network's parameters, changed in place.
 
     Returns:
-        The history, and the weights of the best epoch.
+        The history, the weights of the best epoch, and the snapshots.
 
     Raises:
         DataError: If the file is no whole checkpoint, or one of another training; network and optimizer stay as they
@@ -121,9 +125,11 @@ def load(
         kind, _, place = name.partition("/")
         parts.setdefault(kind, {})[place] = array
     weights, best = parts.pop("network"), parts.pop("best", None)
+    count = sum(kind.startswith("snapshot") for kind in parts)
+    snapshots = [parts.pop(f"snapshot {number}") for number in range(count)]
     _set_moments(network, optimizer, parts)
     set_arrays(network, weights)
-    return note["history"], weights if best is None else best
+    return note["history"], weights if best is None else best, snapshots
 
 
 def can_resume(path: str | Path, resume: bool, weights: str | Path | None = None) -> bool:

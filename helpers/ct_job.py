@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 import paddle
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from helpers import augment, datasets, metrics, networks, phantoms, runtime, samples, training
+from helpers import augment, datasets, metrics, networks, phantoms, rules, runtime, samples, training
 from helpers.ct import load_scan
 from helpers.estimates import Estimate
 from helpers.jobs import Sets, Task
@@ -42,7 +39,7 @@ def ct(run: runtime.Run) -> Task:
         "full": ((128, 128, 64), 64, phantoms.CTSettings(100, 100, 256, run.seed), training.Schedule(100, 2, 1e-4)),
     }[run.size]
 
-    def network() -> networks.CNN3D:
+    def network(_: Sequence[str] = ()) -> networks.CNN3D:
         paddle.seed(run.seed)  # a network built twice, say by running a cell again, starts from the same weights
         return networks.CNN3D(width, shape)
 
@@ -70,7 +67,7 @@ def ct(run: runtime.Run) -> Task:
         evaluate=evaluate,
         pool=pool,
         predict=lambda network, about, path, _: predict(network, about, path, shape),
-        baseline=mean_and_sd_rule,
+        baseline=lambda prepared, split: rules.mean_and_sd(prepared.volumes, split),
         published=(0.7833, "best validation accuracy of the Keras tutorial, 47 of 60"),
     )
 
@@ -201,25 +198,6 @@ def say(classes: tuple[str, str], probability: float, truth: int) -> str:
     """
     parts = (f"{100 * part:.1f} % {name}" for part, name in zip((1 - probability, probability), classes, strict=True))
     return f"{', '.join(parts)} (truth: {classes[truth]})"
-
-
-def mean_and_sd_rule(prepared: datasets.Prepared, split: datasets.Split) -> Estimate:
-    """ROC AUC on the test set of a rule that knows two numbers a scan: the mean and the spread of its densities.
-
-    A network that does no better has learned nothing that needs a network.
-
-    Args:
-        prepared: The volumes as the network sees them.
-        split: The rule is fitted on the training set only.
-
-    Taught in notebook 01.
-    """
-    numbers = np.array([(volume.mean(), volume.std()) for volume in prepared.volumes])
-    labels = split.data.labels
-    if len(set(labels[split.train])) < 2:
-        return metrics.roc_auc(labels[split.test], np.zeros(len(split.test)))
-    rule = make_pipeline(StandardScaler(), LogisticRegression()).fit(numbers[split.train], labels[split.train])
-    return metrics.roc_auc(labels[split.test], rule.predict_proba(numbers[split.test])[:, 1])
 
 
 def correct_share(targets: np.ndarray, log_odds: np.ndarray) -> float:

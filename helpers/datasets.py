@@ -3,6 +3,7 @@
 Used by every notebook; notebook 01 opens the CT scans with `open_ct`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -71,6 +72,13 @@ class Split:
     data: Cases
 
     @cached_property
+    def aside(self) -> np.ndarray:
+        """The cases that are in no set, in the order of their classes."""
+        used = np.concatenate([self.train, self.valid, self.test])
+        left = np.setdiff1d(np.arange(len(self.data.cases)), used)
+        return left[np.argsort(self.data.labels[left], kind="stable")]
+
+    @cached_property
     def hash(self) -> str:
         """A hash of which case fell into which set."""
         sets = ("".join(self.data.cases[i].key for i in part) for part in (self.train, self.valid, self.test))
@@ -89,10 +97,11 @@ class Split:
             groups.append({self.data.cases[i].group for i in part})
         overlap = sum(len(a & b) for a, b in ((groups[0], groups[1]), (groups[0], groups[2]), (groups[1], groups[2])))
         what = unit if all(case.group == case.key for case in self.data.cases) else "patients or copies"
-        return "\n".join([*rows, f"{what} in more than one set: {overlap}"])
+        rows.append(f"{what} in more than one set: {overlap}")
+        return "\n".join([*rows, f"kept aside: {len(self.aside)}"] if len(self.aside) else rows)
 
 
-def split(data: Cases, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:
+def split(data: Cases, seed: int, fractions: Sequence[float] = FRACTIONS, aside: bool = False) -> Split:
     """Divide the cases into training, validation and test set, each class in the same proportions.
 
     Which set a case falls into depends on its content and the seed, never on names or the order of files; copies, and
@@ -102,6 +111,8 @@ def split(data: Cases, seed: int, fractions: Sequence[float] = FRACTIONS) -> Spl
         data: The cases.
         seed: Another seed, another split.
         fractions: Of training, validation and test.
+        aside: Whether to keep one case of each class that has four or more out of all sets, for a last prediction. It
+            is one that nothing else belongs to.
 
     Raises:
         ValueError: If the fractions do not sum to 1.
@@ -111,8 +122,12 @@ def split(data: Cases, seed: int, fractions: Sequence[float] = FRACTIONS) -> Spl
     if abs(sum(fractions) - 1) > 1e-9:
         raise ValueError(f"the fractions must sum to 1, but {tuple(fractions)} sum to {sum(fractions):g}")
     sets: tuple[list[int], list[int], list[int]] = ([], [], [])
+    sizes = Counter(case.group for case in data.cases)
     for label in range(len(data.classes)):
         drawn = _draw(data, label, seed)
+        alone = [group for group in drawn if sizes[group] == 1]
+        if aside and alone and len(drawn) > 3:
+            drawn.remove(alone[-1])
         test = max(round(fractions[2] * len(drawn)), int(len(drawn) > 1))
         valid = max(round(fractions[1] * len(drawn)), int(len(drawn) > 2))
         place = {group: 2 if rank < test else 1 if rank < test + valid else 0 for rank, group in enumerate(drawn)}

@@ -3,18 +3,14 @@
 Used by `ct`, and through it by notebooks 01 and 02.
 """
 
-import logging
 import math
 import os
-import struct
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from helpers.dicom_pixels import find_start, quiet, read_stored
 from helpers.files import DataError
 
 HEADER = [
@@ -24,8 +20,6 @@ HEADER = [
 ]
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 SCREENSHOT = "1.2.840.10008.5.1.4.1.1.7"  # secondary capture: dose sheets and the like, filed among the slices
-JPEG = "1.2.840.10008.1.2.4."  # JPEG, JPEG lossless and JPEG-LS begin their files alike, JPEG 2000 does not
-JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 LARGEST = 4 << 30  # bytes of voxels
 SPACING = (0.01, 100.0)  # mm a voxel; what lies outside is damage
 TILT = 1.0  # degrees; less is rounding
@@ -75,7 +69,7 @@ def read_series(folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.n
     Seen in notebook 01 through `ct.read_volume`.
     """
     folder = Path(folder)
-    with _quiet():
+    with quiet():
         slices = _select(folder)
         slices, affine = _arrange(folder, slices)
         if math.prod(slices[0].size) * len(slices) * 2 > LARGEST:
@@ -83,20 +77,6 @@ def read_series(folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.n
         stored = np.stack([_pixels(piece) for piece in slices]).transpose(2, 1, 0)
     slope, intercept = (np.array([getattr(piece, name) for piece in slices]) for name in ("slope", "intercept"))
     return stored, slope, intercept, affine
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep pydicom's remarks off the screen: what matters becomes a DataError, and some quote the patient's name."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _select(folder: Path) -> list[Slice]:
@@ -127,13 +107,8 @@ def _header(path: Path) -> Slice | None:
     """Read all but the pixels of a file; None if it is no image or none that belongs to a volume."""
     import pydicom  # here, because it takes a quarter of a second that NIfTI readers need not spend
 
-    try:
-        with open(path, "rb") as file:
-            start = file.read(132)
-    except OSError as error:
-        raise DataError(path, f"it cannot be read ({error.strerror})", "check the disk and the permissions") from None
-    bare = start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\0"  # a data set without the usual preamble
-    if start[128:] != b"DICM" and not bare:
+    start = find_start(path)
+    if not start:
         if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
             raise DataError(path, "it is named like a DICOM file and is none", f"{EXPORT}, or take the file away")
         return None
@@ -141,7 +116,8 @@ def _header(path: Path) -> Slice | None:
         header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=HEADER)
         kind = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or "")
         if header.get("Rows") is None or header.get("Columns") is None:
-            if kind == CT_IMAGE or not (kind or bare):  # passing over half a slice would shorten the patient in silence
+            # Passing over half a slice would shorten the patient in silence.
+            if kind == CT_IMAGE or (not kind and start == "preamble"):
                 raise DataError(path, "it is cut short or holds no pixels", EXPORT)
             return None
         if "LOCALIZER" in (header.get("ImageType") or ()) or kind.startswith(SCREENSHOT):
@@ -221,49 +197,7 @@ def _arrange(folder: Path, slices: list[Slice]) -> tuple[list[Slice], np.ndarray
 
 def _pixels(piece: Slice) -> np.ndarray:
     """The stored numbers [row, column] of one slice."""
-    import pydicom
-
-    try:
-        data = pydicom.dcmread(piece.path, force=True)
-        if "TransferSyntaxUID" not in data.file_meta:  # without a preamble nothing names it, and nothing is packed
-            implicit, little = data.original_encoding
-            plain = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
-            data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian if implicit else plain
-        missing = "PixelData" not in data
-        syntax = str(data.file_meta.TransferSyntaxUID)
-        if syntax in JPEG_2000:
-            data.pixel_array_options(decoding_plugin="pillow")
-        elif syntax.startswith(JPEG) and not missing:
-            frame = next(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
-            if _jpeg_shape(frame) != (*piece.size, 1):
-                raise ValueError
-        pixels = None if missing else data.pixel_array
-    except Exception:  # codecs raise nearly anything when their input is damaged
-        raise DataError(piece.path, "its pixels are cut short, damaged or packed in an unknown way", EXPORT) from None
-    if missing:
-        raise DataError(piece.path, "it holds no pixels", EXPORT)
+    _, pixels = read_stored(piece.path)
     if pixels.shape != piece.size:
         raise DataError(piece.path, "its pixels do not fill the image that its header describes", EXPORT)
     return pixels
-
-
-def _jpeg_shape(frame: bytes) -> tuple[int, int, int]:
-    """Rows, columns and colours that a JPEG, JPEG lossless or JPEG-LS frame announces.
-
-    Asked before decoding, because gdcm ends the whole process, kernel and all, if they are not what DICOM said, or
-    if more than 16 bits or no code tables are announced.
-    """
-    shape, coded, place = None, False, 2
-    while frame[place : place + 2] != b"\xff\xda":  # the scan itself begins
-        marker = frame[place + 1]
-        if frame[place] != 0xFF:
-            raise ValueError
-        if marker == 0xC4 or marker == 0xF7:  # Huffman tables; JPEG-LS needs none
-            coded = True
-        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            bits, rows, columns, colours = struct.unpack(">BHHB", frame[place + 4 : place + 10])
-            shape = (rows, columns, colours) if bits <= 16 else None
-        place += 2 + int.from_bytes(frame[place + 2 : place + 4])
-    if shape is None or not coded:
-        raise ValueError
-    return shape

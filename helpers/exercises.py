@@ -6,8 +6,10 @@ solution of an exercise stands in its notebook and nowhere else. Those of notebo
 
 import numpy as np
 
-from helpers import ct, exercises_l3, metrics
+from helpers import ct, exercises_l3, exercises_siim, exercises_xray, metrics
 from helpers.exercises_l3 import check_change, check_doubt, check_height
+from helpers.exercises_siim import check_area, check_mean_dice, check_run
+from helpers.exercises_xray import check_control, check_ece, check_wrapped
 from helpers.questions import NOTE, OPEN, RIGHT, Exercise, unusable
 
 __all__ = [
@@ -16,12 +18,18 @@ __all__ = [
     "OPEN",
     "RIGHT",
     "Exercise",
+    "check_area",
     "check_change",
+    "check_control",
     "check_density",
     "check_doubt",
+    "check_ece",
     "check_height",
+    "check_mean_dice",
+    "check_run",
     "check_scans",
     "check_threshold",
+    "check_wrapped",
 ]
 
 
@@ -140,4 +148,6 @@ EXERCISES = (
         ),
     ),
     *exercises_l3.EXERCISES,
+    *exercises_siim.EXERCISES,
+    *exercises_xray.EXERCISES,
 )

@@ -54,12 +54,13 @@ class Task:
         run: Size, seed and device.
         shape: Of one prepared case; with the split it tells whether an unfinished training is this one.
         data, prepare, sets: From nothing to the cases, to arrays, to the three sets.
-        network, loss, metric, schedule: What is trained, and how.
+        network, loss, metric, schedule: What is trained, and how; the network may be told the names of the classes.
         evaluate, pool: Judge a network on a test set; put the test sets of several folds together.
         predict: Answer for one file of a user's, from the network, what is known about its weights, the file and the
             beginning of the names of what it writes.
         baseline: What a rule without a network reaches on the test set.
         published: A published figure and where it stands.
+        aside: Whether one case of each class is kept out of all sets, for the last prediction of the notebook.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Task:
     data: Callable[[], datasets.Cases]
     prepare: Callable[[Any], Any]
     sets: Callable[[Any, datasets.Split], Sets]
-    network: Callable[[], paddle.nn.Layer]
+    network: Callable[..., paddle.nn.Layer]
     loss: training.Loss
     metric: training.Metric
     schedule: training.Schedule
@@ -79,6 +80,11 @@ class Task:
     predict: Callable[[paddle.nn.Layer, dict[str, Any], Path, Path], dict[str, Any]]
     baseline: Callable[[Any, datasets.Split], Estimate]
     published: tuple[float, str]
+    aside: bool = False
+
+    def split(self, data: datasets.Cases) -> datasets.Split:
+        """Divide the cases into training, validation and test set; see `datasets.split`."""
+        return datasets.split(data, self.run.seed, aside=self.aside)
 
     def passport_name(self, origin: str) -> str:
         """The file name of this task's passport, such as "ct-quick-phantom.json"."""

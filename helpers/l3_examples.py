@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from helpers import axial, ct, datasets, l3_scans, mip, passports, phantoms_l3, runtime
+from helpers import axial, ct, datasets, l3_scans, mip, phantoms_l3, runtime
 from helpers.l3_scans import LEVELS, MM, TARGET
 from helpers.rows import Rows
 from helpers.trunk_scans import L3Settings, draw_trunk
@@ -20,7 +20,6 @@ from helpers.trunk_scans import L3Settings, draw_trunk
 VERTEBRA = 35.0  # mm from one vertebra to the next in the lower back, where it is not known
 LEAST_LEVELS = 10  # in view: then ribs and pelvis are, too
 LOOKED_AT, DENSE = 5, 700.0  # of so many scans the plainest is shown: with least that is denser, in HU
-STUDY = Path("notebooks") / "passports" / "study"
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,30 +222,3 @@ def middle_errors(rows: Rows) -> np.ndarray:
 def _row(levels: np.ndarray, name: str) -> float:
     place = LEVELS.index(name)
     return levels[place] if np.isfinite(levels[place]) else levels[TARGET] + (place - TARGET) * VERTEBRA / MM
-
-
-def study(folder: str | Path = runtime.ROOT / STUDY, task: str = "l3") -> str:
-    """Set out the committed results of `make study`, or say how to make them.
-
-    Args:
-        folder: Where their passports lie.
-        task: Results whose task begins with this.
-
-    Returns:
-        A table, one result a line, and a sentence for each passport that cannot be used; or one sentence.
-
-    Raises:
-        DataError: If the folder cannot be read.
-
-    Example:
-        >>> study("no such folder")
-        'No study has been run here: `make study` trains every view and every kind of answer, and keeps its passports.'
-
-    Taught in notebook 02.
-    """
-    found, refused = passports.read_all(folder) if Path(folder).is_dir() else ([], [])
-    found = [passport for passport in found if passport.task.startswith(task)]
-    if not found:
-        missing = "No study has been run here: `make study` trains every view and every kind of answer, "
-        return "\n".join([missing + "and keeps its passports.", *refused])
-    return "\n".join([passports.table(found), *refused])

@@ -284,7 +284,7 @@ def l3(run: runtime.Run, view: str = "frontal", ask: str = "levels") -> Task:
             Rows(prepared, split.test, run.seed, view, ask=ask),
         )
 
-    def network() -> paddle.nn.Layer:
+    def network(_: Sequence[str] = ()) -> paddle.nn.Layer:
         paddle.seed(run.seed)
         if ask == "levels":
             return networks.RowNet(width, channels=len(VIEWS[view]), outputs=len(LEVELS))

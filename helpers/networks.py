@@ -1,12 +1,17 @@
 """The networks of the course, written out from their blocks so that they can be read.
 
-Used by every notebook: `CNN3D` in notebook 01, `UNet` and `RowNet` in notebook 02.
+Used by every notebook: `CNN3D` in notebook 01, `UNet` and `RowNet` in notebook 02, `ResUNet` in notebook 03 and
+`ResNet` in notebook 04.
 """
 
 from itertools import pairwise
 
 import paddle
 from paddle import nn
+
+from helpers.residuals import ResNet, ResUNet, check_halving
+
+__all__ = ["CNN3D", "ResNet", "ResUNet", "RowNet", "UNet", "count_parameters", "summary"]
 
 LEAST_SIDE = 46  # four times (3 x 3 x 3 without padding, then halved) must leave one voxel
 
@@ -106,7 +111,7 @@ class UNet(nn.Layer):
         self.row_head = nn.Conv2D(1, 1, (1, columns), weight_attr=mean) if rows else None
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        _check_halving(images, len(self.up))
+        check_halving(images, len(self.up))
         x, skips = images, []
         for block in self.down:
             x = block(x if not skips else nn.functional.max_pool2d(x, 2))
@@ -157,7 +162,7 @@ class RowNet(nn.Layer):
         self.head = nn.Conv1D(2 * width, outputs, 1)
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        _check_halving(images, len(self.down) - 1)
+        check_halving(images, len(self.down) - 1)
         x, skips = images, []
         for block in self.down:
             x = block(x if not skips else nn.functional.max_pool2d(x, 2))
@@ -183,12 +188,6 @@ def _double(inputs: int, filters: int, bias: bool = True, image: bool = True) ->
         layer = convolution(channels, filters, 3, padding=1, weight_attr=kaiming, bias_attr=None if bias else False)
         parts += [layer, norm(filters), nn.ReLU()]
     return nn.Sequential(*parts)
-
-
-def _check_halving(images: paddle.Tensor, depth: int) -> None:
-    rows, columns = images.shape[2:]
-    if rows % 2**depth or columns % 2**depth or not rows or not columns:
-        raise ValueError(f"rows and columns must be multiples of {2**depth}, but the image has {rows} x {columns}")
 
 
 def count_parameters(network: nn.Layer) -> tuple[int, int]:

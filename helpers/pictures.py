@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from PIL import Image
@@ -174,6 +175,22 @@ def draw_scale(ax: Axes, stack: Stack) -> None:
     for colour, linewidth in (("black", 5), ("white", 3)):
         ax.plot([left, left + length], [level, level], color=colour, linewidth=linewidth, solid_capstyle="butt")
     ax.text(left, level - 0.02 * stack.height, f"{length} mm", color="white", va="bottom", path_effects=RIM)
+
+
+def heat_colours() -> ListedColormap:
+    """Colours of a heat map over an image: from clear to nearly opaque, ever lighter.
+
+    Dark on dark would hide the weak end, so they start at purple.
+
+    Example:
+        >>> heat_colours()(0.0)[3], round(heat_colours()(1.0)[3], 2)
+        (np.float64(0.0), np.float64(0.85))
+
+    Used by notebooks 01 and 04.
+    """
+    colours = colormaps["inferno"](np.linspace(0.35, 1, 256))
+    colours[:, 3] = 0.85 * np.linspace(0, 1, 256) ** 0.7
+    return ListedColormap(colours)
 
 
 def _wrapped(text: str, inches: float) -> str:

@@ -1,21 +1,24 @@
-"""Ask a trained network about scans of your own: `python -m helpers.predict l3 scan.nii.gz --weights W --out DIR`.
+"""Ask a trained network about files of your own: `python -m helpers.predict l3 scan.nii.gz --weights W --out DIR`.
 
-One JSON a file; the task of notebook 02 adds pictures. A file that cannot be used costs a sentence, not the others.
+One JSON a file; notebooks 02, 03 and 04 add pictures. A file that cannot be used costs a sentence, not the others.
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from helpers import files, runtime, tasks, training
 from helpers.files import DataError
 
+FILES = "ct, l3: a NIfTI file, or a folder of DICOM slices; pneumothorax, xray: a DICOM, PNG or JPEG file"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, 1 if a file could not be used, 2 if nothing could be done."""
     parser = argparse.ArgumentParser(prog="python -m helpers.predict", description="Ask a trained network.")
     parser.add_argument("task", choices=tasks.TASKS, help="which job")
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a NIfTI file, or a folder of DICOM slices")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help=FILES)
     parser.add_argument("--weights", type=Path, required=True, help="weights.safetensors of python -m helpers.train")
     parser.add_argument("--out", type=Path, required=True, help="folder for the answers")
     chosen = parser.parse_args(arguments)
@@ -56,12 +59,12 @@ def predict(name: str, paths: list[Path], weights: Path, out: Path) -> list[Data
             weights, "it does not say of which run size it is", f"train again: python -m helpers.train {name}"
         )
     task = tasks.TASKS[name](runtime.Run(0, about["run"], runtime.device(), runtime.ROOT))
-    network = task.network()
+    network = task.network(about.get("classes", ()))
     training.load(weights, network)
     refused, taken = [], set()
     for path in paths:
         called = path.resolve().name  # "." has a name only so
-        stem = called.removesuffix(".gz").removesuffix(".nii")
+        stem = find_stem(called)
         stems = (f"{stem}-{n + 1}" if n else stem for n in range(len(paths)))
         place = out / next(stem for stem in stems if stem.lower() not in taken)  # not every disk tells A from a
         taken.add(place.name.lower())
@@ -73,6 +76,21 @@ def predict(name: str, paths: list[Path], weights: Path, out: Path) -> list[Data
         written = files.write_json(place.with_name(f"{place.name}.json"), {"file": called, "task": name, **answer})
         print(f"{called}: {written}")
     return refused
+
+
+def find_stem(name: str) -> str:
+    """The name of a scan or an image without the ending that says how it is stored.
+
+    Args:
+        name: Of a file or folder; points that belong to the name, such as those of a DICOM number, stay.
+
+    Example:
+        >>> [find_stem(name) for name in ("scan.nii.gz", "chest.JPEG", "1.2.840.dcm", "1.2.840", ".png")]
+        ['scan', 'chest', '1.2.840', '1.2.840', '.png']
+
+    Used by `predict`.
+    """
+    return re.sub(r"(?<=.)\.(nii|nii\.gz|gz|dcm|png|jpg|jpeg)$", "", name, flags=re.IGNORECASE)
 
 
 if __name__ == "__main__":

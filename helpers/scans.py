@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import ct, files
+from helpers import ct, files, runtime
 from helpers.files import DataError
 
 MOSMED = "Morozov et al. 2020, MosMedData: chest CT scans with COVID-19 related findings"
@@ -146,7 +146,8 @@ def class_folders(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(folder, "there is no such folder", "check the name")
-    found = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "." and path.name != "masks"]
+    others = ("masks", *runtime.DATA_SETS)
+    found = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "." and path.name not in others]
     return sorted(found, key=lambda path: (not path.name.lower().startswith(("ct-0", "normal", "health")), path.name))
 
 

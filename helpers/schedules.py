@@ -4,9 +4,9 @@ Used by `training` and, through the tasks, by every notebook.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-KINDS = ("one-cycle", "exponential")
+KINDS = ("one-cycle", "exponential", "cosine")
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,17 @@ class Schedule:
     Args:
         epochs: At most so many passes over the training set.
         batch: At most so many cases a step; the batches of an epoch are as even as can be.
-        rate: The learning rate; for "one-cycle" its peak.
-        kind: "one-cycle" (up and down again, each step) or "exponential" (times ``decay`` after each epoch).
+        rate: The learning rate; for "one-cycle" its peak, for "cosine" where it starts.
+        kind: "one-cycle" (up and down again, each step), "exponential" (times ``decay`` after each epoch) or "cosine"
+            (down to nothing, each step, once in every cycle).
         decay: For "exponential".
         weight_decay: Of AdamW; 0 makes it Adam.
         patience: Stop after so many epochs in which the validation loss found no new low.
+        cycles: For "cosine": so many equal parts, each of which starts at ``rate`` again and ends in a snapshot.
 
     Raises:
-        ValueError: If the kind is unknown, or epochs, batch or patience are below 1.
+        ValueError: If the kind is unknown, if epochs, batch, patience or cycles are below 1, or if the epochs cannot be
+            shared out evenly among the cycles, or if there are cycles where there is no cosine.
 
     Example:
         >>> Schedule(epochs=100, batch=2, rate=1e-4).decay
@@ -39,13 +42,18 @@ class Schedule:
     decay: float = 0.96
     weight_decay: float = 0.0
     patience: int = 15
+    cycles: int = field(default=1, repr=False)  # few schedules have any, and all are printed in notebooks
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ValueError(f"the kind of schedule must be {' or '.join(KINDS)}, but is {self.kind!r}")
-        for name in ("epochs", "batch", "patience"):
+            raise ValueError(f"the kind of schedule must be one of {', '.join(KINDS)}, but is {self.kind!r}")
+        for name in ("epochs", "batch", "patience", "cycles"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
+        if self.cycles > 1 and self.kind != "cosine":
+            raise ValueError(f"cycles are for the kind 'cosine', but the kind is {self.kind!r}")
+        if self.epochs % self.cycles:
+            raise ValueError(f"{self.epochs} epochs cannot be shared out evenly among {self.cycles} cycles")
 
 
 def learning_rate(schedule: Schedule, epoch: int, part: float) -> float:
@@ -60,14 +68,40 @@ def learning_rate(schedule: Schedule, epoch: int, part: float) -> float:
         >>> plan = Schedule(epochs=10, batch=8, rate=0.01, kind="one-cycle")
         >>> [round(learning_rate(plan, epoch, 0.0), 5) for epoch in (0, 3, 9)]
         [0.0004, 0.01, 0.0005]
+        >>> plan = Schedule(epochs=8, batch=8, rate=0.01, kind="cosine", cycles=2)
+        >>> [round(learning_rate(plan, epoch, 0.0), 4) for epoch in range(8)]
+        [0.01, 0.0085, 0.005, 0.0015, 0.01, 0.0085, 0.005, 0.0015]
 
-    Taught in notebook 01. One cycle: Smith and Topin 2018, up for 30 % of the time and down for the rest.
+        Natural exponential decay by 0.6 is "exponential" with a decay of e to the -0.6:
+
+        >>> plan = Schedule(epochs=8, batch=64, rate=3e-4, decay=math.exp(-0.6))
+        >>> math.isclose(learning_rate(plan, 5, 0.0), 3e-4 * math.exp(-0.6 * 5))
+        True
+
+    Taught in notebook 01. One cycle: Smith and Topin 2018, up for 30 % of the time and down for the rest. Cosine:
+    Loshchilov and Hutter 2017.
     """
     if schedule.kind == "exponential":
         return schedule.rate * schedule.decay**epoch
+    if schedule.kind == "cosine":
+        length = schedule.epochs // schedule.cycles
+        return schedule.rate * (0.5 + 0.5 * math.cos(math.pi * (epoch % length + part) / length))
     done = (epoch + part) / schedule.epochs
     if done < 0.3:
         low, turn = schedule.rate / 25, 1 - done / 0.3
     else:
         low, turn = 0.0, (done - 0.3) / 0.7
     return low + (schedule.rate - low) * (0.5 + 0.5 * math.cos(math.pi * turn))
+
+
+def ends_cycle(schedule: Schedule, epochs: int) -> bool:
+    """Whether a cosine cycle is over after so many epochs: the moment of a snapshot.
+
+    Example:
+        >>> plan = Schedule(epochs=6, batch=8, rate=0.01, kind="cosine", cycles=2)
+        >>> [ends_cycle(plan, epochs) for epochs in (1, 2, 3, 4, 5, 6)]
+        [False, False, True, False, False, True]
+
+    Taught in notebook 03.
+    """
+    return schedule.kind == "cosine" and epochs % (schedule.epochs // schedule.cycles) == 0

@@ -97,7 +97,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _train_once(task, data, prepared, out, chosen) -> None:
-    split = datasets.split(data, task.run.seed)
+    split = task.split(data)
     print(split.card())
     sets = task.sets(prepared, split)
     network, fit = _learn(task, sets, split, out, "", chosen.resume)
@@ -138,7 +138,7 @@ def _train_folds(task, data, prepared, out, chosen) -> None:
 
 def _learn(task, sets, split, out: Path, prefix: str, resume: bool):
     """Train, or go on; a training that is already at its end gives back its network and history at once."""
-    network = task.network()
+    network = task.network(split.data.classes)
     about = files.hash_bytes(split.data.hash.encode(), split.hash.encode(), repr(task.shape).encode())
     places = {"checkpoint": out / f"{prefix}{LAST}", "weights": out / f"{prefix}{BEST}"}
     fit = task.train(network, sets, report=print, resume=resume, data=about, **places)

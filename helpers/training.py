@@ -16,7 +16,7 @@ import paddle
 from helpers import checkpoints, files, runtime
 from helpers.checkpoints import arrays, set_arrays
 from helpers.files import DataError
-from helpers.schedules import Schedule, learning_rate
+from helpers.schedules import Schedule, ends_cycle, learning_rate
 from helpers.stopping import StopBetweenSteps
 
 Loss = Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]
@@ -33,6 +33,7 @@ class Fit:
     steps: int = 0
     minutes: float = 0.0
     by_hand: bool = False  # whether Ctrl-C ended it
+    snapshots: list[checkpoints.Arrays] = field(default_factory=list)  # the weights at each cosine cycle's end
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -91,7 +92,8 @@ def fit(
         data: A hash of the data and their split, so that going on with other data is refused.
 
     Returns:
-        The history; rows hold epoch, rate, loss, metric, valid_loss, valid_metric and seconds.
+        The history; rows hold epoch, rate, loss, metric, valid_loss, valid_metric and seconds. A "cosine" schedule
+        adds a snapshot at the end of each of its cycles that the training reached.
 
     Raises:
         ValueError: If the training set is empty.
@@ -117,8 +119,8 @@ def fit(
     facts = checkpoints.fingerprint(network, schedule, seed, (len(train), len(valid)), loss, data)
     result, best = Fit(), {}
     if checkpoint is not None and checkpoints.can_resume(checkpoint, resume, weights):
-        history, best = checkpoints.load(checkpoint, facts, network, optimizer)
-        result = Fit(**history)
+        history, best, snapshots = checkpoints.load(checkpoint, facts, network, optimizer)
+        result = Fit(**history, snapshots=snapshots)
         if weights is not None:  # which may be an epoch ahead, or gone
             files.save_weights(weights, best)
         if report is not None:
@@ -137,16 +139,20 @@ def fit(
             if row["valid_loss"] is not None:
                 _check_finite(row["valid_loss"], f"after epoch {epoch + 1}, on the validation set")
             rows = [*result.rows, {"epoch": epoch + 1, **row}]
-            better = epoch == 0 or row["valid_loss"] is None or row["valid_loss"] < _lowest(result)
-            kept = deepcopy(arrays(network)) if better else best
-            minutes = before + (time.perf_counter() - started) / 60
-            grown = Fit(rows, epoch + 1 if better else result.best_epoch, "", result.steps + batches, minutes)
+            lowest = result.rows[result.best_epoch - 1]["valid_loss"] if result.rows else None
+            better = lowest is None or row["valid_loss"] < lowest
+            reached = deepcopy(arrays(network))
+            kept = reached if better else best
+            snapshots = result.snapshots + ([reached] if ends_cycle(schedule, epoch + 1) else [])
+            steps, minutes = result.steps + batches, before + (time.perf_counter() - started) / 60
+            grown = Fit(rows, epoch + 1 if better else result.best_epoch, "", steps, minutes, snapshots=snapshots)
             last_best, result, best = result.best_epoch, grown, kept  # in one go: Ctrl-C finds all of them or none
             if weights is not None and better:
                 _save_epoch(weights, epoch, last_best, checkpoint is not None, files.save_weights, best)
             if checkpoint is not None:
                 now = {name: getattr(result, name) for name in ("rows", "best_epoch", "steps", "minutes")}
-                _save_epoch(checkpoint, epoch, epoch, True, checkpoints.save, facts, now, network, optimizer, best)
+                what = (facts, now, network, optimizer, best, snapshots)
+                _save_epoch(checkpoint, epoch, epoch, True, checkpoints.save, *what)
             if report is not None:
                 report(_line(result.rows[-1], schedule.epochs))
         result.ended = _ending(result, schedule)
@@ -169,10 +175,6 @@ def _ending(result: Fit, schedule: Schedule) -> str:
     if len(result.rows) - result.best_epoch >= schedule.patience:
         return f"stopped after {schedule.patience} epochs without a lower validation loss"
     return f"all {schedule.epochs} epochs done" if len(result.rows) >= schedule.epochs else ""
-
-
-def _lowest(result: Fit) -> float:
-    return result.rows[result.best_epoch - 1]["valid_loss"]
 
 
 def _save_epoch(path: str | Path, epoch: int, kept: int, resume: bool, save: Callable, *what) -> None:

@@ -7,15 +7,16 @@ picture's left.
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from helpers.class_views import confusion, reliability
 from helpers.desk import desk
 from helpers.estimates import plural
+from helpers.film_views import cam, compare, radiographs, segmentations, varied
 from helpers.mip_views import confidence, found_rows, projections
-from helpers.pictures import RIM, WIDTH, Picture, draw_scale, draw_slice, our_style, panels
+from helpers.pictures import RIM, WIDTH, Picture, draw_scale, draw_slice, heat_colours, our_style, panels
 from helpers.plots import curves, errors, roc, scores
 from helpers.row_views import inputs
 from helpers.stacks import Scan, Stack
@@ -25,7 +26,10 @@ from helpers.viewer import SliceViewer
 __all__ = [
     "axial",
     "before_after",
+    "cam",
+    "compare",
     "confidence",
+    "confusion",
     "curves",
     "desk",
     "errors",
@@ -35,10 +39,14 @@ __all__ = [
     "inputs",
     "montage",
     "projections",
+    "radiographs",
+    "reliability",
     "roc",
     "scores",
+    "segmentations",
     "slices",
     "tissues",
+    "varied",
 ]
 
 Spacing = tuple[float, float, float] | None
@@ -269,7 +277,7 @@ def heat(
         figure, axes = panels(["slice", "heat map", truth], 3, stack.height / stack.width, title=title, margin=0.75)
         for ax, outline in zip(axes, (False, False, True), strict=True):
             draw_slice(ax, stack, z, outline)
-        colours = ScalarMappable(Normalize(0, warm.max() or 1), _heat_colours())
+        colours = ScalarMappable(Normalize(0, warm.max() or 1), heat_colours())
         layer = stack.cut(warm, z)
         look = {"cmap": colours.cmap, "norm": colours.norm, "interpolation": "hanning", "interpolation_stage": "data"}
         axes[1].imshow(layer, extent=(0, stack.width, stack.height, 0), **look)
@@ -290,10 +298,3 @@ def _paired(scans: Sequence, **lists: Sequence) -> None:
     for name, given in lists.items():
         if len(given) != len(scans):
             raise ValueError(f"each scan needs its own: found {len(scans)} scans, but {len(given)} {name}")
-
-
-def _heat_colours() -> ListedColormap:
-    """From clear to nearly opaque, ever lighter: dark on dark would hide the weak end, so it starts at purple."""
-    colours = colormaps["inferno"](np.linspace(0.35, 1, 256))
-    colours[:, 3] = 0.85 * np.linspace(0, 1, 256) ** 0.7
-    return ListedColormap(colours)

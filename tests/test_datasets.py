@@ -103,6 +103,23 @@ def test_no_patient_straddles_two_sets_nor_two_folds(seed, patients):
     np.testing.assert_array_equal(np.sort(tested), range(len(data.cases)))
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 99), patients=st.integers(30, 80))
+def test_one_case_of_each_class_is_kept_aside_and_nothing_else_moves_without_need(seed, patients):
+    data = films(seed, patients)
+    part = datasets.split(data, seed, aside=True)
+    assert [data.cases[i].label for i in part.aside] == sorted({data.cases[i].label for i in part.aside})
+    used = {data.cases[i].group for i in np.concatenate([part.train, part.valid, part.test])}
+    assert not used & {data.cases[i].group for i in part.aside}
+    assert len(part.aside) + sum(map(len, (part.train, part.valid, part.test))) == len(data.cases)
+    assert ("kept aside" in part.card()) == (len(part.aside) > 0)
+    assert len(datasets.split(data, seed).aside) == 0
+
+
+def test_a_class_of_three_spares_none():
+    assert [len(datasets.split(imagined(n, 20), 0, aside=True).aside) for n in (1, 3, 4)] == [1, 1, 2]
+
+
 def test_a_split_by_images_would_part_patients():
     """So the test above can fail: what keeps them together is the group, nothing else."""
     data = films(1, 50)

@@ -1,11 +1,11 @@
-"""What notebook 02 shows beside its training: the CT to look at, varied copies, hidden landmarks, the study."""
+"""What notebook 02 shows beside its training: the CT to look at, varied copies, hidden landmarks."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from helpers import axial, ct, datasets, l3_examples, l3_scans, passports, phantoms_l3, runtime
+from helpers import axial, ct, datasets, l3_examples, l3_scans, phantoms_l3, runtime
 from helpers.l3_scans import LEVELS, MM, TARGET
 from helpers.rows import Rows
 from helpers.trunk_scans import L3Settings
@@ -105,18 +105,3 @@ def test_a_scan_without_l3_is_not_hidden_and_an_unknown_level_is_refused():
 def test_the_rule_for_what_is_left_names_its_middle():
     hidden = l3_examples.hide(one(ALL), above="L1", below="L4")  # rows 40 to 70, L3 at 60
     assert l3_examples.middle_errors(hidden).tolist() == [-5 * MM]
-
-
-def test_the_study_is_a_table_or_says_how_to_make_it(tmp_path):
-    assert "`make study`" in l3_examples.study(tmp_path)
-    facts = {"metric": "within 15 mm", "value": 0.9, "interval": (0.8, 0.95), "counts": (54, 60), "published": None}
-    facts |= {"baseline": ("constant row", 0.1), "data": "phantom", "data_hash": "d", "split_hash": "s", "seed": 1}
-    facts |= {"run": "class", "device": "cpu", "versions": {}, "seconds_per_step": 1.0, "minutes": 1.0}
-    for task in ("l3", "l3-both-levels", "ct"):
-        passport = passports.Passport(task=task, peak_memory_gb=1.0, **facts)
-        passports.write(passport, tmp_path / f"{task}.json")
-    said = l3_examples.study(tmp_path)
-    assert [line.split()[0] for line in said.splitlines()] == ["task", "l3-both-levels", "l3"]
-    (tmp_path / "l3.json").write_text("{}")
-    assert "l3.json" in l3_examples.study(tmp_path)
-    assert "54 of 60" in l3_examples.study(tmp_path)

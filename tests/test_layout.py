@@ -14,30 +14,36 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # From the ground up. A module imports only from the steps before its own; a new one gets its place here.
 FLOORS = {
-    "1": ["unpickle", "estimates", "stopping"],
-    "1, a step up": ["files"],
-    "1, two steps up": ["runtime", "nifti", "dicom"],
-    "1, three steps up": ["stores"],
-    "2": ["ct", "augment", "metrics", "voxels"],
-    "2, a step up": ["anatomy", "axial", "augment_mip", "stacks"],
-    "2, two steps up": ["midline", "organs", "canvas", "trunk"],
-    "2, three steps up": ["mip", "skeleton", "bodies", "implants"],
-    "2, four steps up": ["spines"],
-    "2, five steps up": ["trunk_scans"],
-    "3": ["localization", "losses", "residuals", "passports", "phantoms", "scans", "schedules"],
-    "3, a step up": ["networks", "phantoms_l3", "l3data"],
-    "4": ["datasets", "samples", "checkpoints", "explain", "viewer", "l3_scans"],
-    "4, a step up": ["pictures", "training", "rows"],
-    "4, two steps up": ["plots", "desk", "mip_views", "tissue_views", "row_views", "l3_examples"],
-    "4, three steps up": ["views"],
-    "5": ["jobs", "questions", "l3_flaws"],
-    "5, a step up": ["ct_job", "l3_job", "exercises_l3"],
-    "5, two steps up": ["tasks", "exercises"],
-    "6": ["train", "predict", "check"],
+    "1": "unpickle estimates stopping",
+    "1, a step up": "files",
+    "1, two steps up": "runtime nifti dicom_pixels",
+    "1, three steps up": "dicom stores",
+    "2": "ct augment masks metrics overlap voxels xray archives controls duplicates patients exposures",
+    "2, a step up": "headers image_folders looks multiclass anatomy axial augment_mip stacks triplets hospitals",
+    "2, two steps up": "squares midline organs canvas trunk film_bones warps jitter",
+    "2, three steps up": "mip skeleton bodies implants films infiltrates",
+    "2, four steps up": "spines findings",
+    "2, five steps up": "trunk_scans siim_flaws xray_flaws",
+    "3": "localization losses residuals passports phantoms scans schedules",
+    "3, a step up": "siim networks phantoms_l3 l3data radiography phantoms_siim phantoms_radiography",
+    "4": "datasets samples checkpoints explain viewer l3_scans",
+    "4, a step up": "studies pictures snapshots training rows rules film_arrays",
+    "4, two steps up": "plots desk mip_views tissue_views row_views l3_examples charts film_panels film_samples",
+    "4, three steps up": "film_views class_views",
+    "4, four steps up": "views",
+    "5": "jobs questions l3_flaws",
+    "5, a step up": "ct_job l3_job exercises_l3 exercises_siim exercises_xray siim_answers xray_answers",
+    "5, two steps up": "siim_job xray_job siim_examples exercises",
+    "5, three steps up": "tasks xray_examples",
+    "6": "train predict check",
 }
-STEP = {module: step for step, modules in enumerate(FLOORS.values()) for module in modules}
-LIGHT = [module for floor, modules in FLOORS.items() if floor[0] in "12" for module in modules]
-LIGHT += ["localization", "l3data", "scans", "phantoms", "phantoms_l3", "passports", "datasets", "check"]
+STEP = {module: step for step, modules in enumerate(FLOORS.values()) for module in modules.split()}
+LIGHT = [module for floor, modules in FLOORS.items() if floor[0] in "12" for module in modules.split()]
+DATA = """
+    siim phantoms_radiography phantoms_siim localization l3data radiography scans phantoms phantoms_l3 passports
+    datasets check
+"""
+LIGHT += DATA.split()
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 MODULES = sorted(path.stem for path in (ROOT / "helpers").glob("*.py") if path.stem != "__init__")

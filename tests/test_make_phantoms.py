@@ -8,7 +8,7 @@ import nibabel as nib
 import pytest
 
 from data_scripts import make_phantoms
-from helpers import ct, files, l3_scans, phantoms, runtime
+from helpers import ct, files, l3_scans, masks, phantoms, runtime
 
 ROOT = runtime.ROOT
 FEW = ("--count", "2", "--matrix", "32")
@@ -146,3 +146,34 @@ def test_the_published_layout_of_projections_can_be_asked_for(tmp_path):
 
 def test_the_layout_of_projections_is_for_l3_alone(tmp_path):
     assert "--npz is for l3 alone" in run("ct", "--npz", "--out", tmp_path / "root").stderr
+
+
+def test_radiographs_are_made_with_their_table_of_masks(tmp_path):
+    done = run("pneumothorax", "--out", tmp_path / "root", "--count", 9, "--matrix", 48, "--seed", 7)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "root" / "siim"
+    table = masks.read_table(folder / "train-rle.csv").images
+    images = {path.stem for path in folder.rglob("*.dcm")}
+    assert len(images) == 9
+    assert len(images & set(table)) == 9
+    assert files.read_json(folder / "ORIGIN.json")["settings"] == {"count": 9, "pixels": 48, "seed": 7}
+    assert "9 chest radiographs" in done.stdout
+
+
+def test_chest_x_rays_of_other_hospitals_lie_in_a_folder_of_their_own(tmp_path):
+    done = run("xray", "--external", "--out", tmp_path / "root", "--count", 2, "--matrix", 48, "--seed", 7)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "root" / "radiography_external"
+    assert len(list(folder.glob("*/*"))) == 6
+    settings = files.read_json(folder / "ORIGIN.json")["settings"]
+    assert (settings["external"], settings["confounded"], settings["seed"]) == (True, False, 7)
+    assert "6 chest X-rays" in done.stdout
+
+
+@pytest.mark.parametrize("task", make_phantoms.MAKERS)
+def test_a_switch_is_for_its_own_task_alone(task, tmp_path, capsys):
+    for other in set(make_phantoms.MAKERS) - {task}:
+        for switch in make_phantoms.MAKERS[other].switches:
+            with pytest.raises(SystemExit):
+                make_phantoms.main([task, f"--{switch}", "--out", str(tmp_path / "root")])
+            assert f"--{switch} is for {other} alone" in capsys.readouterr().err

@@ -27,9 +27,9 @@ def small(monkeypatch):
     l3, ct = l3_job.l3, ct_job.ct
 
     def tiny_ct(run):
-        return dataclasses.replace(ct(run), network=lambda: networks.CNN3D(1, (46, 46, 46)))
+        return dataclasses.replace(ct(run), network=lambda *_: networks.CNN3D(1, (46, 46, 46)))
 
-    monkeypatch.setitem(tasks.TASKS, "l3", lambda run: dataclasses.replace(l3(run), network=Looks))
+    monkeypatch.setitem(tasks.TASKS, "l3", lambda run: dataclasses.replace(l3(run), network=lambda *_: Looks()))
     monkeypatch.setitem(tasks.TASKS, "ct", tiny_ct)
 
 
@@ -230,7 +230,7 @@ def test_a_folder_of_slices_is_answered_and_no_patient_is_named(tmp_path, capsys
 
 
 def test_a_real_scan_gets_its_json_and_pictures(tmp_path, capsys, monkeypatch, realdata):
-    def network():
+    def network(*_):
         paddle.seed(1)
         return networks.RowNet(2, depth=3, outputs=11)
 

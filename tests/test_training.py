@@ -1,5 +1,6 @@
 """The training loop against the published tutorials' mistakes: what is watched, what is kept, what is counted."""
 
+import math
 import os
 import pickle
 import time
@@ -328,13 +329,90 @@ def test_the_published_decay_is_applied_each_epoch():
     assert rates == pytest.approx(np.repeat(1e-4 * 0.96 ** np.arange(100), 2))
 
 
+def test_natural_exponential_decay_is_the_exponential_one_with_a_decay_of_its_own():
+    plan = Schedule(epochs=8, batch=64, rate=3e-4, decay=math.exp(-0.6))
+    published, rates = paddle.optimizer.lr.NaturalExpDecay(3e-4, 0.6), []
+    for _ in range(8):
+        rates.append(published())
+        published.step()
+    assert [learning_rate(plan, epoch, 0.0) for epoch in range(8)] == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(("epochs", "cycles"), [(70, 1), (12, 3), (4, 4)])
+def test_cosine_annealing_falls_from_its_rate_to_nothing_in_every_cycle(epochs, cycles):
+    plan = Schedule(epochs, 16, 1e-3, kind="cosine", cycles=cycles)
+    rates = np.array([[learning_rate(plan, epoch, step / 10) for step in range(10)] for epoch in range(epochs)])
+    for cycle in rates.reshape(cycles, -1):
+        # as Paddle anneals, which counts steps
+        published, wanted = paddle.optimizer.lr.CosineAnnealingDecay(1e-3, len(cycle)), []
+        for _ in cycle:
+            wanted.append(published())
+            published.step()
+        assert cycle == pytest.approx(wanted, abs=1e-9)
+        assert cycle[0] == 1e-3
+        assert 0 < cycle[-1] < 3e-5
+
+
+def train_in_cycles(folder=None, **options):
+    """Six epochs in three cycles; the states after each epoch are noted."""
+    network, states = small_network(), []
+    plan = Schedule(6, 8, 0.05, kind="cosine", cycles=3)
+    checkpoint = {"checkpoint": folder / "last.safetensors"} if folder else {}
+    facts = CLASSIFY | checkpoint | {"report": lambda line: states.append(arrays(network))} | options
+    fit = training.fit(network, clouds(40, 0), clouds(30, 1), schedule=plan, **facts)
+    return network, fit, states
+
+
+def test_a_snapshot_is_taken_at_the_end_of_each_cycle():
+    network, fit, states = train_in_cycles()
+    assert len(fit.snapshots) == 3
+    assert all(same(snapshot, states[epoch]) for snapshot, epoch in zip(fit.snapshots, (1, 3, 5), strict=True))
+    assert same(arrays(network), states[fit.best_epoch - 1])  # it is still left at its best
+    assert len({row["rate"] for row in fit.rows}) == 2  # the rate of every cycle is the same
+
+
+def test_other_schedules_take_no_snapshot():
+    fit = training.fit(small_network(), clouds(40, 0), [], schedule=Schedule(2, 8, 0.05), **CLASSIFY)
+    assert fit.snapshots == []
+
+
+@pytest.mark.parametrize("epoch", [2, 3, 4, 6])
+def test_snapshots_outlive_a_broken_training(epoch, tmp_path):
+    """Broken off by an error in any epoch and resumed in a new network, all of them are as if nothing had been."""
+
+    def broken(outputs, targets):
+        calls.append(1)
+        if len(calls) == 6 * (epoch - 1) + 3:  # 5 batches an epoch, and the validation's one
+            raise RuntimeError("the power is cut")
+        return binary_cross_entropy_with_logits(outputs, targets)
+
+    broken.__name__, calls = binary_cross_entropy_with_logits.__name__, []
+    wanted = train_in_cycles()[1].snapshots
+    with pytest.raises(RuntimeError, match="power"):
+        train_in_cycles(tmp_path, loss=broken)
+    _, fit, _ = train_in_cycles(tmp_path, resume=True)
+    assert len(fit.snapshots) == 3
+    assert all(same(one, other) for one, other in zip(fit.snapshots, wanted, strict=True))
+
+
+def test_a_training_that_stops_early_has_the_snapshots_it_reached():
+    hopeless = dataset([-30] * 4, [1] * 4)  # the validation loss climbs from the first epoch
+    plan = Schedule(9, 4, 0.25, kind="cosine", cycles=3, patience=4)
+    facts = CLASSIFY | {"schedule": plan}
+    fit = training.fit(Bias(0.0), dataset([50] * 4, [0] * 4), hopeless, **facts)
+    assert (len(fit.rows), len(fit.snapshots)) == (5, 1)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"kind": "cosine"}, "one-cycle or exponential, but is 'cosine'"),
+        ({"kind": "linear"}, "one of one-cycle, exponential, cosine, but is 'linear'"),
         ({"epochs": 0}, "epochs must be at least 1, but is 0"),
         ({"batch": 0}, "batch must be at least 1"),
         ({"patience": 0}, "patience must be at least 1"),
+        ({"kind": "cosine", "cycles": 0}, "cycles must be at least 1, but is 0"),
+        ({"kind": "cosine", "cycles": 2}, "5 epochs cannot be shared out evenly among 2 cycles"),
+        ({"cycles": 5}, "cycles are for the kind 'cosine', but the kind is 'exponential'"),
     ],
 )
 def test_an_impossible_schedule_is_refused_before_the_training(wrong, words):

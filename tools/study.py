@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from helpers import datasets, jobs, passports, runtime, tasks
+from helpers import jobs, passports, runtime, tasks
 from helpers.files import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +26,11 @@ L3 = [
 
 def studies() -> dict[str, list[Callable[[runtime.Run], jobs.Task]]]:
     """What is compared, by task: one function a run, from the run to its `Task`."""
-    return {"l3": [lambda run, view=view, ask=ask: tasks.l3(run, view, ask) for view, ask in L3]}
+    return {
+        "l3": [lambda run, view=view, ask=ask: tasks.l3(run, view, ask) for view, ask in L3],
+        "pneumothorax": [lambda run, name=name: tasks.pneumothorax(run, name) for name in ("ResUNet", "UNet")],
+        "xray": [lambda run, on=on: tasks.xray(run, depth=34, shortcuts=on) for on in (True, False)],
+    }
 
 
 def study(make: Callable[[runtime.Run], jobs.Task], run: runtime.Run, again: bool) -> None:
@@ -38,8 +42,8 @@ def study(make: Callable[[runtime.Run], jobs.Task], run: runtime.Run, again: boo
     if path.exists() and not again:
         print(f"  {task.name}: {passports.read(path).estimate} (from {path.parent.name}/{path.name})", flush=True)
         return
-    prepared, split = task.prepare(data), datasets.split(data, run.seed)
-    sets, network = task.sets(prepared, split), task.network()
+    prepared, split = task.prepare(data), task.split(data)
+    sets, network = task.sets(prepared, split), task.network(data.classes)
     fit = task.train(network, sets)
     found = task.evaluate(network, sets)
     task.passport(split, fit, found, folder)
