@@ -64,6 +64,7 @@ class LabelledFilms(paddle.io.Dataset):
     def __init__(self, films: Films, where: Sequence[int], seed: int, vary: Vary | None = None):
         self.films, self.where = films, films.only_usable(where)
         self.seed, self.vary, self.epoch = seed, vary, 0
+        self.mirrored = False  # whether to show right and left swapped
 
     def __len__(self) -> int:
         return len(self.where)
@@ -73,6 +74,8 @@ class LabelledFilms(paddle.io.Dataset):
         image = self.films.images[index].astype(np.float32) / 255
         if self.vary is not None:
             image = self.vary(image, np.random.default_rng([self.seed, self.epoch, index]))
+        if self.mirrored:
+            image = image[:, ::-1]
         return np.ascontiguousarray(image[None], np.float32), np.int64(self.films.labels[index])
 
     @property

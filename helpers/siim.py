@@ -118,6 +118,7 @@ class MaskedRadiographs:
             f"images without a row in the table: {len(self.without_row)}, dropped",
             f"images in the table that are not there: {len(self.without_image)}",
             f"files or masks that cannot be used: {len(self.refused)}, dropped",
+            *(f"  {fault}" for fault in self.refused),
             f"images that are there twice: {len(self.cases) - len({case.key for case in self.cases})}",
             f"licence: {self.licence}",
             f"source: {self.citation}",

@@ -156,10 +156,10 @@ def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:
     Taught in notebook 03.
     """
     valid, test = sets.valid, sets.test
+    known, found = (np.round(probabilities(network, part) * 255).astype(np.uint8) for part in (valid, test))
     triplet = triplets.PLAIN
     if len(valid):
-        triplet = triplets.choose(probabilities(network, valid), np.asarray(test.films.masks[valid.where]))
-    found = np.round(probabilities(network, test) * 255).astype(np.uint8)
+        triplet = triplets.choose(known / np.float32(255), np.asarray(valid.films.masks[valid.where]))
     truth = np.asarray(test.films.masks[test.where])
     values = found / np.float32(255)
     return Evaluation(

@@ -48,7 +48,7 @@ def _cosine(epochs: int, batch: int, rate: float) -> training.Schedule:
 # Phantoms and their side, side and width of what the network sees, and how it learns.
 SIZES = {
     "quick": (360, 160, 64, 6, _cosine(12, 8, 5e-3)),
-    "class": (900, 256, 96, 12, _cosine(16, 8, 3e-3)),
+    "class": (900, 192, 96, 8, _cosine(16, 8, 4e-3)),
     "full": (2000, 512, 256, 64, _cosine(70, 16, 1e-3)),
 }
 

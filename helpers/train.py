@@ -67,6 +67,8 @@ def train(chosen: argparse.Namespace) -> None:
     data = task.data()
     print(data.card())
     prepared = task.prepare(data)
+    if getattr(prepared, "faults", ()):  # radiographs that cannot be read are left out, and named
+        print(prepared.card())
     _make_folder(out)
     work = _train_once if chosen.folds is None else _train_folds
     try:

@@ -4,6 +4,7 @@ Used by notebook 04 and by `python -m helpers.train xray`, through `xray_job`.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,11 +22,17 @@ from helpers.jobs import Sets
 
 
 def probabilities(network: paddle.nn.Layer, where: LabelledFilms) -> np.ndarray:
-    """The network's probability of each class for every image of a set, ``float64`` [images, classes].
+    """The network's probability of each class for every image of a set: the mean over the image and its mirror image.
+
+    Returns:
+        ``float64`` [images, classes].
 
     Taught in notebook 04.
     """
-    return softmax(training.predict(network, where).astype(float), axis=1)
+    mirrored = copy(where)
+    mirrored.mirrored = True
+    seen, turned = (softmax(training.predict(network, part).astype(float), axis=1) for part in (where, mirrored))
+    return (seen + turned) / 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import paddle
-from scipy.special import softmax
 
 from helpers import (
     controls,
@@ -32,7 +31,7 @@ from helpers.film_samples import LabelledFilms
 from helpers.jobs import Sets, Task
 from helpers.phantoms_radiography import VERSION, RadiographySettings, make_radiography
 from helpers.xray import read_radiograph
-from helpers.xray_answers import correct_share, evaluate, histogram, pool
+from helpers.xray_answers import correct_share, evaluate, histogram, pool, probabilities
 
 SHOWN = ("all", "borders", "no lungs")
 NOWHERE = Path("no real data")  # a data root without any
@@ -116,6 +115,15 @@ def hide(films: Films, shown: str, boxes: np.ndarray | None = None) -> Films:
     return films._replace(images=controls.blank_boxes(films.images, controls.LUNGS if boxes is None else boxes))
 
 
+def vary(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The six published changes, and in one half of the images right and left swapped: no disease here has a side.
+
+    Taught in notebook 04.
+    """
+    image = jitter.vary(image, rng)
+    return image[:, ::-1] if rng.random() < 0.5 else image
+
+
 def predict(network: paddle.nn.Layer, about: dict[str, Any], path: Path, place: Path, side: int) -> dict[str, Any]:
     """Answer for one X-ray: the probability of each class; a picture shows where the network looked.
 
@@ -133,9 +141,9 @@ def predict(network: paddle.nn.Layer, about: dict[str, Any], path: Path, place: 
     """
     film = read_radiograph(path)
     square = np.round(squares.to_square(film.pixels, side) * 255) / np.float32(255)
-    network.eval()
-    with paddle.no_grad():
-        said = softmax(network(paddle.to_tensor(square[None, None])).numpy().astype(float)[0])
+    nothing = np.zeros(1, int)
+    one = Films(np.round(square[None] * 255).astype(np.uint8), None, nothing, nothing, (), np.ones(1, bool))
+    said = probabilities(network, LabelledFilms(one, [0], 0))[0]
     names = about.get("classes", [f"class {label}" for label in range(len(said))])
     label = int(said.argmax())
     heat = explain.gradcam(network, square[None], label)
@@ -178,7 +186,7 @@ def xray(
     def sets(films: Films, split: Split) -> Sets:
         seen = hide(films, shown, split.data.boxes)
         return Sets(
-            LabelledFilms(seen, split.train, run.seed, jitter.vary),
+            LabelledFilms(seen, split.train, run.seed, vary),
             LabelledFilms(seen, split.valid, run.seed),
             LabelledFilms(seen, split.test, run.seed),
         )

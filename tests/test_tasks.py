@@ -446,6 +446,6 @@ def test_every_task_of_every_size_answers_to_its_name_and_fits_its_network(name,
     task = tasks.TASKS[name](runtime.Run(seed=1, size=size, device="cpu", data_root=Path("data")))
     assert (task.name, task.run.size) == (name, size)
     if size == "quick":
-        outputs = task.network()(paddle.zeros([2, *(task.shape if name == "l3" else (1, *task.shape))]))
+        outputs = task.network()(paddle.zeros([2, *((1, *task.shape) if name == "ct" else task.shape)]))
         assert outputs.shape[0] == 2
         assert np.isfinite(outputs.numpy()).all()
