@@ -122,7 +122,8 @@ def random_look(rng: np.random.Generator, habits: Habits = ANYWHERE) -> Look:
         shift=(float(np.clip(rng.uniform(*habits.drop), -room, room)), rng.uniform(-0.3, 0.3) * room),
         margins=tuple(max(0.0, rng.uniform(*habits.margin)) for _ in range(4)),
         shade=float(rng.choice(habits.shades)),
-        marker=str(rng.choice(habits.markers)),
+        # The letter is that of the side on which it stands: the patient's right is on the picture's left.
+        marker=("R" if column < 0.5 else "L") * bool(rng.choice(habits.markers)),
         marker_at=(row + rng.uniform(0.02, 0.08), column + rng.normal(0, 0.015)),
         marker_size=rng.uniform(*habits.marker_size),
         note=str(rng.choice(habits.notes)),

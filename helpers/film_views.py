@@ -97,7 +97,7 @@ def compare(film: Film, mask: np.ndarray, enhanced: np.ndarray, title: str = "",
             place = (left * dx, top * dy), (right - left) * dx, (bottom - top) * dy
             axes[2].add_patch(Rectangle(*place, fill=False, edgecolor=VERMILION, linewidth=1.5))
             where = f"in rows {top} to {bottom - 1}, columns {left} to {right - 1}"
-            said, note = f"its mask ({_share(mask)}) {where}", "light blue: mask; red: its box"
+            said, note = f"its mask ({_share(mask)}) {where}", "light blue: mask; orange: its box"
         return Picture(figure, "comparison", f"a radiograph as it is, after CLAHE, and with {said}.", origin, note)
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from helpers import anatomy, exposures, files, films, infiltrates, phantoms, runtime
 from helpers.hospitals import AWAY, HOME
 
-VERSION = 1  # of the drawing: a change that moves pixels raises it, so that stored phantoms are made anew
+VERSION = 2  # of the drawing: a change that moves pixels raises it, so that stored phantoms are made anew
 CLASSES = infiltrates.CLASSES
 PURITY = 0.96  # of the hospitals when confounded: how many patients of a class come from its own
 KINDS = (  # of files in such folders; which one has nothing to do with the class

@@ -21,7 +21,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 
 from helpers import anatomy, exposures, files, films, findings, masks, phantoms, runtime
 
-VERSION = 1  # of the drawing: a change that moves pixels raises it, so that stored phantoms are made anew
+VERSION = 2  # of the drawing: a change that moves pixels raises it, so that stored phantoms are made anew
 BLOCK, ILL = 9, 2  # of so many images in a row, so many show a pneumothorax: 22 %, as in the published table
 FAMILIES = ("Almqvist", "Brandvold", "Castellar", "Dunmore", "Eskelund", "Fairholm", "Galvani", "Hartnell")
 GIVEN = {"F": ("Ada", "Berit", "Clara", "Doris", "Edith"), "M": ("Arne", "Bruno", "Carl", "Dario", "Emil")}

@@ -26,7 +26,12 @@ class RatesLike(Protocol):
 
 
 def curves(
-    rows: Sequence[dict], best_epoch: int, metric_name: str, origin: str = "", chance: float | None = 0.5
+    rows: Sequence[dict],
+    best_epoch: int,
+    metric_name: str,
+    origin: str = "",
+    chance: float | None = 0.5,
+    chance_name: str = "chance",
 ) -> Picture:
     """Draw loss and metric over the epochs, for training and validation, with the kept epoch marked.
 
@@ -37,6 +42,7 @@ def curves(
         metric_name: What the metric is; it is drawn on an axis from 0 to 1.
         origin: "phantom" or "real", written below.
         chance: What guessing reaches, drawn as a line; None where that is not known.
+        chance_name: What is written beside that line.
 
     Raises:
         ValueError: If there is no such best epoch.
@@ -74,7 +80,7 @@ def curves(
             _mark_epoch(ax, best_epoch)
             if key == "metric" and chance is not None:
                 ax.axhline(chance, color=GREY, linestyle=":", zorder=0)
-                lines["chance"] = (chance, GREY)
+                lines[chance_name] = (chance, GREY)
             _label_ends(ax, lines)
         sets = "training and validation" if validated else "training"
         alt = f"loss and {metric_name} over {plural(len(rows), 'epoch')}, for {sets}; the kept epoch is {best_epoch}."

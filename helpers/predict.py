@@ -58,7 +58,9 @@ def predict(name: str, paths: list[Path], weights: Path, out: Path) -> list[Data
         raise DataError(
             weights, "it does not say of which run size it is", f"train again: python -m helpers.train {name}"
         )
-    task = tasks.TASKS[name](runtime.Run(0, about["run"], runtime.device(), runtime.ROOT))
+    # Only this task's network depends on what it was trained on: real X-rays get a larger one than phantoms.
+    options = {"real": about.get("data") == "real"} if name == "xray" else {}
+    task = tasks.TASKS[name](runtime.Run(0, about["run"], runtime.device(), runtime.ROOT), **options)
     network = task.network(about.get("classes", ()))
     training.load(weights, network)
     refused, taken = [], set()

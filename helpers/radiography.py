@@ -113,11 +113,12 @@ class Radiographs:
             f"{self.name}: {len(self.cases)} {self.origin} images, {', '.join(counts)}",
             ", ".join(f"class {i} is {name}" for i, name in enumerate(self.classes)),
             f"images that are there twice: {twice}; nearly the same as another one: {near}",
-            f"images whose name tells of a patient with several: {named}",
+            f"images whose name tells the patient: {named}",
             f"patients, or pictures with their copies: {len(members)}, the largest of {max(members.values())} images; "
             f"in more than one class: {mixed}",
             f"stored as: {modes}; sides of {sides[0]} to {sides[-1]} pixels",
             f"left out: {len(self.refused)} that cannot be read, {len(self.contradictory)} that lie in two classes",
+            *(f"  {fault}" for fault in self.refused),
             f"licence: {self.licence}",
             f"source: {self.citation}",
         ]
@@ -181,47 +182,6 @@ def read_folder(folder: str | os.PathLike) -> Radiographs:
         contradictory=tuple(contradictory),
         boxes=np.array(boxes, np.float32) if len(boxes) == len(cases) else None,
     )
-
-
-def keep_aside(data: Radiographs, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keep one image a class aside for the very last prediction, and with it all that belongs to it.
-
-    Args:
-        data: The images.
-        seed: Another seed, other images. Names and the order of files do not matter.
-
-    Returns:
-        Indices of the images kept aside, one a class, and of all that may be divided into training and test set. An
-        image that has copies, or is one of several of a patient, is kept aside only if a class has no other; the rest
-        of its group is then in neither.
-
-    Raises:
-        DataError: If a class has too few images for that: three that do not belong together.
-
-    Example:
-        >>> import tempfile, cv2
-        >>> root = Path(tempfile.mkdtemp())
-        >>> for number, name in enumerate(["NORMAL", "COVID"] * 3):
-        ...     (root / name).mkdir(exist_ok=True)
-        ...     pixels = np.random.default_rng(number).integers(0, 255, (32, 32), np.uint8)
-        ...     _ = cv2.imwrite(str(root / name / f"{number}.png"), pixels)
-        >>> data = read_folder(root)
-        >>> aside, rest = keep_aside(data, seed=1)
-        >>> data.labels[aside], len(rest)
-        (array([0, 1]), 4)
-
-    Taught in notebook 04.
-    """
-    sizes = np.bincount(data.groups)
-    aside: list[int] = []
-    for label, name in enumerate(data.classes):
-        own = np.flatnonzero((data.labels == label) & ~np.isin(data.groups, data.groups[aside]))
-        if len(set(data.groups[own])) < 3:
-            fault = f"it holds only {len(set(data.groups[own]))} images that do not belong together"
-            raise DataError(data.root / name, fault, "add some: one is kept aside, the others train and test")
-        drawn = {index: files.hash_bytes(f"{seed} {data.cases[index].key}".encode()) for index in own}
-        aside.append(min(own, key=lambda index: (sizes[data.groups[index]], drawn[index], index)))
-    return np.array(aside), np.flatnonzero(~np.isin(data.groups, data.groups[aside]))
 
 
 class _Found(NamedTuple):

@@ -92,7 +92,7 @@ def start(seed: int = 2020, data: Path | None = None, size: str | None = None) -
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - for libraries that still draw from the global state
     paddle.seed(seed)
-    real = [name for name in DATA_SETS if _is_real(name, run.data_root)]
+    real = [name for name in DATA_SETS if is_real(name, run.data_root)]
     found = f"real: {', '.join(real)}; the rest phantoms" if real else "no real data here: phantoms"
     names = [f"{name} {version(name)}" for name in ("numpy", "nibabel", "pydicom")]
     print(f"Python {platform.python_version()}, PaddlePaddle {paddle.__version__}, {', '.join(names)}")
@@ -113,7 +113,7 @@ def run_size(root: Path | None = None) -> str:
     """
     size = os.environ.get("COURSE_RUN", "")
     if not size:
-        real = any(_is_real(name, root) for name in DATA_SETS)
+        real = any(is_real(name, root) for name in DATA_SETS)
         size = "quick" if device() == "cpu" else "full" if real else "class"
     if size not in SIZES:
         raise ValueError(f"COURSE_RUN must be one of {', '.join(SIZES)}, but is {size!r}")
@@ -263,7 +263,7 @@ def _holds_scans(folder: Path) -> bool:
     return any(next(folder.glob(pattern), None) for pattern in ("*.nii", "*.nii.gz", "*/*.dcm"))
 
 
-def _is_real(name: str, root: Path | None) -> bool:
+def is_real(name: str, root: Path | None) -> bool:
     """Whether a data set is there and is not itself made of phantoms, which say so in their ORIGIN.json."""
     folder = find_data(name, root)
     if folder is None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from helpers import overlap, siim, xray
+from helpers.estimates import aligned
 from helpers.files import DataError
 from helpers.film_arrays import Films
 from helpers.film_samples import MaskedFilms
@@ -149,6 +150,19 @@ def _spread(places: np.ndarray, count: int) -> np.ndarray:
     return places[np.linspace(0, len(places) - 1, count).round().astype(int)] if count else places[:0]
 
 
+def kinds(found: Evaluation) -> str:
+    """Dice per image, of the positives and pooled, by the triplet and by a plain threshold of 0.5, a line each.
+
+    Taught in notebook 03.
+    """
+    lines = [["mask by", "per image", "positives", "pooled"]]
+    for name, counts in (("triplet", found.overlaps), ("p > 0.5", found.plain)):
+        ill = counts.dice[counts.positive]
+        among = f"{ill.mean():.2f}" if len(ill) else "-"
+        lines.append([name, f"{counts.dice.mean():.2f}", among, f"{counts.pooled:.2f}"])
+    return aligned(lines)
+
+
 def by_size(found: Evaluation) -> str:
     """How the Dice of the positives depends on how much air there is: a line for each third of them, by size.
 
@@ -164,5 +178,5 @@ def by_size(found: Evaluation) -> str:
         share = 100 * counts.truth[part].mean() / pixels
         said = int((counts.found[part] > 0).sum())
         dice = overlap.Overlaps(counts.both[part], counts.truth[part], counts.found[part]).dice.mean()
-        lines.append(f"{name:<9} third: {share:4.1f} % of the image, Dice {dice:.2f}, {said} of {len(part)} noticed")
+        lines.append(f"{name:<9} third: {share:4.1f} % of the image, Dice {dice:.2f}, {said} of {len(part)} outlined")
     return "\n".join(lines)

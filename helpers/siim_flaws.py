@@ -68,7 +68,7 @@ class SeveralMasks(NamedTuple):
     highest: float
 
     def __str__(self) -> str:
-        last = f"the last mask alone loses {self.lost:.0%} of the pixels and has a mean Dice of {self.dice:.2f}"
+        last = f"the last mask alone loses {100 * self.lost:.0f} % of the pixels and has a mean Dice of {self.dice:.2f}"
         added = f'added up, a perfect answer would get a "Dice" of up to {self.highest:.2f}'
         return f"Of {self.images} images with several masks {self.overlapping} overlap: {last}; {added}."
 

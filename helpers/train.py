@@ -152,7 +152,8 @@ def _learn(task, sets, split, out: Path, prefix: str, resume: bool):
 
 def _about(task, split, found) -> dict:
     """What `python -m helpers.predict` must know beside the weights."""
-    return {"task": task.name, "run": task.run.size, "classes": list(split.data.classes), **found.about}
+    about = {"task": task.name, "run": task.run.size, "data": split.data.origin}
+    return {**about, "classes": list(split.data.classes), **found.about}
 
 
 @contextmanager

@@ -29,7 +29,8 @@ class Noisy(NamedTuple):
     right_change: float
 
     def __str__(self) -> str:
-        turned = f"{self.white:.1%} of the pixels turn from black to white, {self.black:.1%} from white to black"
+        white, black = (f"{100 * share:.1f} %" for share in (self.white, self.black))
+        turned = f"{white} of the pixels turn from black to white, {black} from white to black"
         return f"{turned}; the mean change is {self.wrong_change:.1f} greys instead of {self.right_change:.1f}."
 
 

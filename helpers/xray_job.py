@@ -35,6 +35,7 @@ from helpers.xray_answers import correct_share, evaluate, histogram, pool, proba
 
 SHOWN = ("all", "borders", "no lungs")
 NOWHERE = Path("no real data")  # a data root without any
+STAGE = 3  # of the network's four, for Grad-CAM: in the last one a map has two to four numbers a side
 
 
 def _one_cycle(epochs: int, batch: int, rate: float) -> training.Schedule:
@@ -44,7 +45,7 @@ def _one_cycle(epochs: int, batch: int, rate: float) -> training.Schedule:
 # Phantoms a class and their side, side and width of what the network sees, and how it learns. Real images are few and
 # varied: they get a larger network and more epochs than phantoms do in a quick run.
 SIZES = {
-    "quick": (110, 128, 64, 8, _one_cycle(20, 16, 5e-3)),
+    "quick": (110, 128, 64, 12, _one_cycle(24, 16, 5e-3)),
     "real": (70, 128, 128, 32, _one_cycle(24, 16, 3e-3)),
     "class": (450, 160, 96, 16, _one_cycle(14, 16, 4e-3)),
     "full": (1200, 256, 224, 64, _one_cycle(40, 32, 1e-3)),
@@ -85,9 +86,9 @@ def open_external(run: runtime.Run, confounded: bool = False) -> radiography.Rad
 
     Taught in notebook 04.
     """
-    root = NOWHERE if confounded else run.data_root
-    at_home, name = runtime.find_data("radiography", root), "radiography_external"
-    if at_home is not None and runtime.find_data(name, root) is None:
+    real = runtime.find_data("radiography", run.data_root) is not None and not confounded
+    root, name = run.data_root if real else NOWHERE, "radiography_external"
+    if real and runtime.find_data(name, root) is None:
         return None
     each, pixels, *_ = SIZES[run.size]
     return open_radiography(RadiographySettings(each // 3, pixels, run.seed, external=True), root, name)
@@ -146,7 +147,7 @@ def predict(network: paddle.nn.Layer, about: dict[str, Any], path: Path, place: 
     said = probabilities(network, LabelledFilms(one, [0], 0))[0]
     names = about.get("classes", [f"class {label}" for label in range(len(said))])
     label = int(said.argmax())
-    heat = explain.gradcam(network, square[None], label)
+    heat = explain.gradcam(network, square[None], label, stage=STAGE)
     picture = film_views.cam([square], [heat], [f"called {names[label]}, {100 * said[label]:.0f} %"])
     files.write_atomic(place.with_name(f"{place.name}_cam.png"), lambda file: file.write(picture.png))
     return {
@@ -156,7 +157,12 @@ def predict(network: paddle.nn.Layer, about: dict[str, Any], path: Path, place: 
 
 
 def xray(
-    run: runtime.Run, shown: str = "all", confounded: bool = False, depth: int = 18, shortcuts: bool = True
+    run: runtime.Run,
+    shown: str = "all",
+    confounded: bool = False,
+    depth: int = 18,
+    shortcuts: bool = True,
+    real: bool | None = None,
 ) -> Task:
     """Notebook 04: normal, viral pneumonia or COVID-19?
 
@@ -166,16 +172,17 @@ def xray(
         confounded: Whether to take phantoms, real images or not, whose hospital gives the class away.
         depth: Of the `ResNet`.
         shortcuts: False for a plain network of that depth.
+        real: Whether the images are real ones; what lies under the data root tells when left out.
 
     Example:
-        >>> task = xray(runtime.Run(seed=0, size="full", device="cpu", data_root="data"))
+        >>> task = xray(runtime.Run(seed=0, size="full", device="cpu", data_root=Path("data")))
         >>> task.shape, task.schedule.epochs
         ((1, 224, 224), 40)
 
     Taught in notebook 04.
     """
     root = NOWHERE if confounded else run.data_root
-    real = runtime.find_data("radiography", root) is not None
+    real = runtime.is_real("radiography", root) if real is None else real
     each, pixels, side, width, schedule = SIZES["real" if real and run.size == "quick" else run.size]
     settings = RadiographySettings(each // (1 + confounded), pixels, run.seed, confounded=confounded)  # a trap is easy
 

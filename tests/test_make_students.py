@@ -185,7 +185,8 @@ def test_the_exercises_of_the_student_notebook_run_and_ask_for_an_answer(path, t
     """Only those cells, in a kernel; the rest of the notebook is replaced by what the examples hold."""
     derived = for_students(nbformat.read(path, as_version=4))
     asking = [cell for cell in code_cells(derived) if STUB in cell.source]
-    setup = "from helpers import exercises\nfor known in exercises.EXERCISES:\n    globals().update(known.given)"
+    setup = "import numpy as np\nfrom helpers import exercises\n"
+    setup += "for known in exercises.EXERCISES:\n    globals().update(known.given)"
     short = new_notebook(cells=[new_code_cell(setup), *asking])
     fault, _ = execute(short, tmp_path, kernel_environment(phantoms=True), path.stem)
     assert fault == ""

@@ -217,7 +217,7 @@ def test_patients_and_copies_hang_together_over_both(tmp_path):
     save(root / "COVID" / "copy.jpg", resave(picture(51), 80))
     data = radiography.read_folder(root)
     assert groups(data) == {frozenset(["person7_virus_1.png", "person7_virus_2.png", "copy.jpg"])}
-    assert "tells of a patient with several: 2" in data.card()
+    assert "tells the patient: 2" in data.card()
     assert "person7" not in data.card()
     parts = datasets.split(data, seed=1)
     sets = [{data.cases[index].group for index in part} for part in (parts.train, parts.valid, parts.test)]
@@ -249,38 +249,6 @@ def test_phantoms_say_so_and_bring_their_keys_and_boxes(tmp_path):
     assert [case.key for case in data.take([2, 0]).cases] == ["key 2", "key 0"]
     assert "phantom images" in data.card()
     assert "licence: free" in data.card()
-
-
-def test_one_image_a_class_is_kept_aside_and_nothing_that_belongs_to_it_trains(tmp_path):
-    root = fill(tmp_path / "x", {"COVID": 5, "NORMAL": 4, "OTHER": 3})
-    for number in range(1, 6):  # every image of this class is one of two
-        save(root / "COVID" / f"copy {number}.jpg", cv2.imread(str(root / "COVID" / f"image {number}.png"), 0))
-    data = radiography.read_folder(root)
-    chosen = set()
-    for seed in range(5):
-        aside, rest = radiography.keep_aside(data, seed)
-        assert data.labels[aside].tolist() == [0, 1, 2]
-        assert not set(data.groups[aside]) & set(data.groups[rest])
-        assert len(rest) == len(data.cases) - 4  # of the pair, none is left to train
-        assert np.array_equal(radiography.keep_aside(data, seed)[0], aside)
-        assert datasets.split(data.take(rest), seed).train.size
-        chosen.add(tuple(aside))
-    assert len(chosen) > 1
-
-
-def test_an_image_without_copies_is_kept_aside_first(tmp_path):
-    root = fill(tmp_path / "x", {"COVID": 3, "NORMAL": 3})
-    for number in (1, 2):
-        shutil.copy(root / "COVID" / f"image {number}.png", root / "COVID" / f"copy {number}.png")
-    data = radiography.read_folder(root)
-    for seed in range(5):
-        assert data.cases[radiography.keep_aside(data, seed)[0][1]].path.name == "image 3.png"
-
-
-def test_nothing_can_be_kept_aside_of_two(tmp_path):
-    data = radiography.read_folder(fill(tmp_path / "x", {"COVID": 2, "NORMAL": 3}))
-    with pytest.raises(DataError, match="only 2 images that do not belong together"):
-        radiography.keep_aside(data, 1)
 
 
 def test_images_are_looked_at_once(tmp_path, monkeypatch):

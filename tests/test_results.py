@@ -20,9 +20,10 @@ COMMITTED = {path.name: path for path in sorted((ROOT / "notebooks" / "passports
 # Data, split and seed must be the very same; the figure may differ by this much, up or down. On one machine it does
 # not move at all, but another processor rounds the last digit differently, and training magnifies that: with first
 # weights changed by a millionth, seven runs of notebook 01 came out between 0.88 and 0.95, their standard deviation
-# 0.025. 0.08 is three of those. L3 is a share of 17 scans, of which three may go the other way. Who got better by more
-# commits the new result with `make outputs`.
-TOLERANCES = {"ct": 0.08, "l3": 3.5 / 17}
+# 0.025. 0.08 is three of those. So is 0.12 for notebook 03, where four such runs came out between 0.74 and 0.83. Of L3
+# three of 17 scans may go the other way, and eight of the 70 X-rays, of which five runs named 39 to 46 rightly. Who got
+# better by more commits the new result with `make outputs`.
+TOLERANCES = {"ct": 0.08, "l3": 3.5 / 17, "pneumothorax": 0.12, "xray": 8.5 / 70}
 
 
 def regression(committed: passports.Passport, fresh: passports.Passport) -> str:

@@ -60,7 +60,7 @@ def test_masks_side_by_side_lose_only_by_keeping_the_last():
     assert (found.images, found.overlapping, found.twice, found.highest) == (2, 0, 0.0, 1.0)
     assert found.lost == pytest.approx(50 / 80)
     assert found.dice == pytest.approx((2 * 10 / 50 + 2 * 20 / 60) / 2)
-    assert str(found).startswith("Of 2 images with several masks 0 overlap: the last mask alone loses 62% of the")
+    assert str(found).startswith("Of 2 images with several masks 0 overlap: the last mask alone loses 62 % of the")
     with pytest.raises(ValueError, match="none of 1 images has them"):
         siim_flaws.several_masks({"a": ["0 5", "-1"]}, SHAPE)
 

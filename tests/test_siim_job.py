@@ -345,7 +345,7 @@ def test_the_command_trains_and_leaves_weights_history_and_passport(trained, els
     assert passport == passports.read(elsewhere / "build" / "passports" / "pneumothorax-quick-real.json")
     assert passport.data_hash == trained.data.hash
     about = files.read_about(out / "weights.safetensors")
-    assert about.keys() == {"task", "run", "classes", "top", "area", "bottom"}
+    assert about.keys() == {"task", "run", "data", "classes", "top", "area", "bottom"}
     assert about["classes"] == ["no pneumothorax", "pneumothorax"]
     Triplet(about["top"], about["area"], about["bottom"])
     training.load(out / "weights.safetensors", make_task().network())
@@ -768,8 +768,8 @@ def test_dice_is_told_by_the_size_of_what_there_is_to_find():
     truth = [600, 0, 100, 200, 0, 400, 500, 300]
     lines = siim_examples.by_size(evaluation(truth, [600, 9, 0, 100, 0, 400, 0, 300], [600, 0, 0, 100, 0, 200, 0, 300]))
     assert lines.split("\n") == [
-        "smallest  third:  1.5 % of the image, Dice 0.33, 1 of 2 noticed",
-        "middle    third:  3.5 % of the image, Dice 0.75, 2 of 2 noticed",
-        "largest   third:  5.5 % of the image, Dice 0.50, 1 of 2 noticed",
+        "smallest  third:  1.5 % of the image, Dice 0.33, 1 of 2 outlined",
+        "middle    third:  3.5 % of the image, Dice 0.75, 2 of 2 outlined",
+        "largest   third:  5.5 % of the image, Dice 0.50, 1 of 2 outlined",
     ]
     assert "too few" in siim_examples.by_size(evaluation([5, 0, 9], [0] * 3, [0] * 3))

@@ -86,7 +86,7 @@ def test_one_epoch_on_a_handful_of_real_scans(tmp_path, capsys, scans):
     saved = files.load_weights(out / "weights.safetensors")
     assert all(np.array_equal(tensor.numpy(), saved[name]) for name, tensor in network.state_dict().items())
     about = files.read_about(out / "weights.safetensors")
-    assert about == {"task": "ct", "run": "quick", "classes": ["CT-0", "CT-23"]}
+    assert about == {"task": "ct", "run": "quick", "data": "real", "classes": ["CT-0", "CT-23"]}
     assert sorted(path.name for path in out.iterdir()) == ["history.json", "passport.json", "weights.safetensors"]
 
 
@@ -403,7 +403,7 @@ def trunks(tmp_path_factory):
 def small_l3(monkeypatch):
     def small(run):
         task = l3_job.l3(run)
-        return dataclasses.replace(task, network=lambda: networks.RowNet(2, depth=3, outputs=len(l3_scans.LEVELS)))
+        return dataclasses.replace(task, network=lambda *_: networks.RowNet(2, depth=3, outputs=len(l3_scans.LEVELS)))
 
     monkeypatch.setitem(tasks.TASKS, "l3", small)
 

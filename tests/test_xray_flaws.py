@@ -39,7 +39,7 @@ def test_half_of_black_turns_white_and_grey_takes_no_harm():
     grey = xray_flaws.wrapped_noise(np.full((200, 200), 128, np.uint8))
     np.testing.assert_array_equal(grey.wrong, grey.right)
     assert grey.right.std() == pytest.approx(10, rel=0.03)
-    assert str(grey).startswith("0.0% of the pixels turn from black to white, 0.0% from white to black; the mean")
+    assert str(grey).startswith("0.0 % of the pixels turn from black to white, 0.0 % from white to black; the mean")
     with pytest.raises(ValueError, match="this one has none"):
         xray_flaws.wrapped_noise(np.zeros((0, 4), np.uint8))
 

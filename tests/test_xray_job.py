@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import zipfile
 from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
@@ -247,7 +248,10 @@ def test_any_number_of_classes_is_trained_and_asked(tmp_path, classes):
     (root / "radiography" / classes[1] / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     done = call(train, "xray", "--data", root, "--out", tmp_path / "out")
     assert (done.code, done.err) == (0, "")
-    assert "left out: 2 that cannot be read" in done.out
+    _, *listed = done.out[done.out.index("left out: 2 that cannot be read") :].split("\n")[:3]
+    assert sorted(line.split(": ")[0].rpartition("/")[2] for line in listed) == ["cut.png", "tiny.png"]
+    for line in listed:
+        one_sentence(line.strip())
     weights = tmp_path / "out" / "weights.safetensors"
     assert files.load_weights(weights)["head.2.bias"].shape == (len(classes),)
     path = root / "radiography" / classes[0] / "image 0.png"
@@ -256,6 +260,15 @@ def test_any_number_of_classes_is_trained_and_asked(tmp_path, classes):
     answer = files.read_json(tmp_path / "answers" / "image 0.json")
     assert sorted(answer["probability"]) == sorted(classes)
     assert tuple(answer["probability"]) == tuple(files.read_about(weights)["classes"])
+
+
+def test_weights_of_real_images_can_be_asked_without_the_data(tmp_path, monkeypatch):
+    monkeypatch.setitem(xray_job.SIZES, "real", (5, 48, 48, 4, Schedule(1, 8, 1e-3)))
+    root = fill(tmp_path / "data", ("NORMAL", "COVID"))
+    assert call(train, "xray", "--data", root, "--out", tmp_path / "out").code == 0
+    path = root / "radiography" / "COVID" / "image 0.png"
+    weights = tmp_path / "out" / "weights.safetensors"
+    assert call(predict, "xray", path, "--weights", weights, "--out", tmp_path / "answers").err == ""
 
 
 def test_weights_without_names_number_the_classes(tmp_path):
@@ -369,13 +382,20 @@ def test_another_hospital_is_of_the_kind_of_the_first(tmp_path, monkeypatch, tra
     fill(root, ("NORMAL", "COVID"))
     assert xray_job.open_external(run).root == root / "radiography_external"
     made = []
+
+    def find_or_make(name, make, wanted, version, total, root):
+        made.append((name, wanted, root))
+        return Path(name)
+
     monkeypatch.setattr(xray_job.radiography, "read_folder", lambda folder: folder)
-    monkeypatch.setattr(
-        xray_job.stores, "find_or_make", lambda name, make, settings, *_: made.append((name, settings)) or Path(name)
-    )
+    monkeypatch.setattr(xray_job.stores, "find_or_make", find_or_make)
     assert xray_job.open_external(run, confounded=True) == Path("radiography_external")
-    ((_, settings),) = made
-    assert (settings.external, settings.confounded, settings.each) == (True, False, EACH // 3)
+    shutil.rmtree(root / "radiography")  # a network of phantoms is not asked about real images
+    assert xray_job.open_external(run) == Path("radiography_external")
+    for name, wanted, place in made:
+        assert (name, place) == ("radiography_external", xray_job.NOWHERE)
+        assert (wanted.external, wanted.confounded, wanted.each) == (True, False, EACH // 3)
+    assert len(made) == 2
 
 
 def test_only_the_training_set_is_varied_and_may_be_mirrored(trained):
