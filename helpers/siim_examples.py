@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers import overlap, siim, xray
+from helpers import overlap, siim, siim_flaws, xray
 from helpers.estimates import aligned
 from helpers.files import DataError
 from helpers.film_arrays import Films
@@ -69,6 +69,21 @@ def texts(data: siim.MaskedRadiographs) -> dict[str, tuple[str, ...]]:
     Taught in notebook 03.
     """
     return {case.key: runs for case, runs in zip(data.cases, data.runs, strict=True)}
+
+
+def several_masks(data: siim.MaskedRadiographs) -> str:
+    """What is lost if only the last of several masks is kept, or all are added up; a sentence.
+
+    Taught in notebook 03.
+    """
+    shapes = {}
+    for index, case in enumerate(data.cases):
+        if data.mask_count(index) > 1:
+            shapes.setdefault(data.mask(index).shape, {})[case.key] = data.runs[index]
+    if not shapes:
+        return "No image here has several masks."
+    shape, most = max(shapes.items(), key=lambda pair: len(pair[1]))  # as good as all sets have images of one size
+    return str(siim_flaws.several_masks(most, shape))
 
 
 def plain_case(data: siim.MaskedRadiographs) -> int:
@@ -157,10 +172,25 @@ def kinds(found: Evaluation) -> str:
     """
     lines = [["mask by", "per image", "positives", "pooled"]]
     for name, counts in (("triplet", found.overlaps), ("p > 0.5", found.plain)):
-        ill = counts.dice[counts.positive]
-        among = f"{ill.mean():.2f}" if len(ill) else "-"
-        lines.append([name, f"{counts.dice.mean():.2f}", among, f"{counts.pooled:.2f}"])
+        parts = (counts.dice, counts.dice[counts.positive], np.full(min(len(counts.dice), 1), counts.pooled))
+        lines.append([name, *(f"{part.mean():.2f}" if len(part) else "-" for part in parts)])
     return aligned(lines)
+
+
+def published_dice(found: Evaluation) -> str:
+    """The Dice of the published tutorial beside that of the competition, for the same masks; a sentence.
+
+    Taught in notebook 03.
+    """
+    return str(siim_flaws.dice_kinds(found.overlaps)) if len(found.cases) else "There is no test image."
+
+
+def surest(found: Evaluation) -> int:
+    """The index of the ill test image of which the network was surest; without any, the first image of all.
+
+    Taught in notebook 03.
+    """
+    return int(found.cases[np.argmax(found.truth * found.score)]) if len(found.cases) else 0
 
 
 def by_size(found: Evaluation) -> str:

@@ -85,7 +85,7 @@ def several_masks(table: Mapping[str, Sequence[str]], shape: tuple[int, int]) ->
 
     Example:
         >>> print(several_masks({"a": ["0 6", "4 4"], "b": ["-1"]}, (4, 4)))  # doctest: +NORMALIZE_WHITESPACE
-        Of 1 images with several masks 1 overlap: the last mask alone loses 50% of the pixels and has a mean Dice of
+        Of 1 images with several masks 1 overlap: the last mask alone loses 50 % of the pixels and has a mean Dice of
         0.67; added up, a perfect answer would get a "Dice" of up to 1.11.
 
     Taught in notebook 03.

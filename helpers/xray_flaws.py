@@ -73,7 +73,7 @@ def wrapped_noise(image: np.ndarray, sigma: float = SIGMA, seed: int = 0) -> Noi
     Example:
         >>> noisy = wrapped_noise(np.zeros((100, 100), np.uint8))
         >>> print(noisy)  # doctest: +NORMALIZE_WHITESPACE
-        48.2% of the pixels turn from black to white, 0.0% from white to black; the mean change is 123.5 greys instead
+        48.2 % of the pixels turn from black to white, 0.0 % from white to black; the mean change is 123.5 greys instead
         of 4.0.
         >>> int(noisy.right.max()) < 60
         True

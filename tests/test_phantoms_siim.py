@@ -1,5 +1,6 @@
 """Phantom radiographs: the same everywhere, as untidy as the published ones, their truth exact, and no toy."""
 
+import re
 from unittest import mock
 
 import numpy as np
@@ -202,3 +203,14 @@ def test_it_is_made_once_and_whole(folder, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         make_siim(tmp_path / "siim", SIIMSettings(count=2, pixels=48))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_names_and_ids_in_the_files_are_in_no_committed_notebook_passport_or_page():
+    """Every phantom carries a made-up name and id, as real files do: the committed run read them, and kept them in."""
+    root = runtime.ROOT
+    pages = [*(root / "notebooks").rglob("*.ipynb"), *(root / "notebooks").rglob("*.json"), root / "README.md"]
+    assert len(pages) > 4
+    for page in pages:
+        text = page.read_text(encoding="utf8").lower()
+        assert [name for name in phantoms_siim.FAMILIES if name.lower() in text] == []
+        assert re.findall(r"\bp\d{7}-\d+", text) == []

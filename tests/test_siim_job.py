@@ -773,3 +773,13 @@ def test_dice_is_told_by_the_size_of_what_there_is_to_find():
         "largest   third:  5.5 % of the image, Dice 0.50, 1 of 2 outlined",
     ]
     assert "too few" in siim_examples.by_size(evaluation([5, 0, 9], [0] * 3, [0] * 3))
+
+
+def test_what_a_notebook_shows_of_a_handful_of_healthy_images_is_a_sentence_and_not_an_error():
+    """As of the two real radiographs that tests have: one patient, nothing to find, nobody tested."""
+    nothing = np.zeros(0, int)
+    empty = overlap.Overlaps(nothing, nothing, nothing)
+    found = Evaluation(nothing, np.zeros(0), empty, empty, triplets.PLAIN, nothing, np.zeros((0, 4, 4), np.uint8))
+    assert siim_examples.published_dice(found) == "There is no test image."
+    assert siim_examples.surest(found) == 0
+    assert siim_examples.kinds(found).splitlines()[1].split() == ["triplet", "-", "-", "-"]
