@@ -47,7 +47,7 @@ def _one_cycle(epochs: int, batch: int, rate: float) -> training.Schedule:
 SIZES = {
     "quick": (110, 128, 64, 12, _one_cycle(24, 16, 5e-3)),
     "real": (70, 128, 128, 32, _one_cycle(24, 16, 3e-3)),
-    "class": (450, 160, 96, 16, _one_cycle(14, 16, 4e-3)),
+    "class": (450, 160, 96, 16, _one_cycle(20, 16, 4e-3)),
     "full": (1200, 256, 224, 64, _one_cycle(40, 32, 1e-3)),
 }
 
