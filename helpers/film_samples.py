@@ -4,6 +4,8 @@ Used by notebooks 03 and 04 through their tasks.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Self
 
 import numpy as np
 import paddle
@@ -13,7 +15,25 @@ from helpers.film_arrays import Films
 Vary = Callable[..., object]
 
 
-class MaskedFilms(paddle.io.Dataset):
+class _VariedFilms(paddle.io.Dataset):
+    """What both sets have in common: which radiographs, how they are varied, and whether they are mirrored."""
+
+    def __init__(self, films: Films, where: Sequence[int], seed: int, vary: Vary | None = None):
+        self.films, self.where = films, films.only_usable(where)
+        self.seed, self.vary, self.epoch = seed, vary, 0
+        self.mirrored = False  # whether to show right and left swapped
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def mirror(self) -> Self:
+        """The same set with right and left swapped on every radiograph."""
+        other = copy(self)
+        other.mirrored = not self.mirrored
+        return other
+
+
+class MaskedFilms(_VariedFilms):
     """Radiographs and their masks, as a data set that Paddle can load from.
 
     Args:
@@ -28,14 +48,6 @@ class MaskedFilms(paddle.io.Dataset):
     Taught in notebook 03.
     """
 
-    def __init__(self, films: Films, where: Sequence[int], seed: int, vary: Vary | None = None):
-        self.films, self.where = films, films.only_usable(where)
-        self.seed, self.vary, self.epoch = seed, vary, 0
-        self.mirrored = False  # whether to show right and left swapped
-
-    def __len__(self) -> int:
-        return len(self.where)
-
     def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray]:
         index = int(self.where[item])
         image, mask = self.films.images[index].astype(np.float32) / 255, np.asarray(self.films.masks[index])
@@ -46,7 +58,7 @@ class MaskedFilms(paddle.io.Dataset):
         return np.ascontiguousarray(image[None]), np.ascontiguousarray(mask[None], np.float32)
 
 
-class LabelledFilms(paddle.io.Dataset):
+class LabelledFilms(_VariedFilms):
     """Radiographs and their classes, as a data set that Paddle can load from.
 
     Args:
@@ -60,14 +72,6 @@ class LabelledFilms(paddle.io.Dataset):
 
     Taught in notebook 04.
     """
-
-    def __init__(self, films: Films, where: Sequence[int], seed: int, vary: Vary | None = None):
-        self.films, self.where = films, films.only_usable(where)
-        self.seed, self.vary, self.epoch = seed, vary, 0
-        self.mirrored = False  # whether to show right and left swapped
-
-    def __len__(self) -> int:
-        return len(self.where)
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, np.int64]:
         index = int(self.where[item])

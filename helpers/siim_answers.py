@@ -4,7 +4,6 @@ Used by notebook 03 and by `python -m helpers.train pneumothorax`, through `siim
 """
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +30,7 @@ def probabilities(network: paddle.nn.Layer, where: MaskedFilms) -> np.ndarray:
     """
     if not len(where):
         return np.zeros((0, *where.films.images.shape[1:]), np.float32)
-    mirrored = copy(where)
-    mirrored.mirrored = True
-    seen, turned = (expit(training.predict(network, part)[:, 0]) for part in (where, mirrored))
+    seen, turned = (expit(training.predict(network, part)[:, 0]) for part in (where, where.mirror()))
     return (seen + turned[:, :, ::-1]) / 2
 
 

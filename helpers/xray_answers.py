@@ -4,7 +4,6 @@ Used by notebook 04 and by `python -m helpers.train xray`, through `xray_job`.
 """
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,9 +28,7 @@ def probabilities(network: paddle.nn.Layer, where: LabelledFilms) -> np.ndarray:
 
     Taught in notebook 04.
     """
-    mirrored = copy(where)
-    mirrored.mirrored = True
-    seen, turned = (softmax(training.predict(network, part).astype(float), axis=1) for part in (where, mirrored))
+    seen, turned = (softmax(training.predict(network, part).astype(float), axis=1) for part in (where, where.mirror()))
     return (seen + turned) / 2
 
 
