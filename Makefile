@@ -55,7 +55,7 @@ test: chromium  ## Check style, then run unit tests, doctests and the notebooks 
 browser: chromium  ## Run every notebook in JupyterLab in a headless browser, move its sliders, and take screenshots
 	@$(VENV)/python -m tools.browser
 
-study: setup  ## Run the comparisons that are too long for a notebook, and keep a passport of each (resumable)
+study: setup  ## Run the comparisons that are too long for a notebook, an hour at a time (resumable)
 	@$(VENV)/python -m tools.study $(TASKS)
 
 outputs: chromium  ## Re-run every notebook on phantoms and rewrite its committed outputs (FORCE=1: measured cells too)

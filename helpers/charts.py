@@ -1,7 +1,7 @@
 """Charts of what is in a data set, to be hovered over: cases per class, ages, sexes.
 
 Used by notebooks 03 and 04. They hold counts only, never a row a patient, and the same table gives the same bytes in
-whatever order its rows come. Measured results are drawn by `views` instead: a test compares a chart's every digit.
+whatever order its rows come. Charts of results are in `comparison_charts`.
 """
 
 from collections.abc import Mapping

@@ -18,12 +18,13 @@ from helpers.estimates import Estimate
 from helpers.jobs import Sets, Task
 
 
-def ct(run: runtime.Run) -> Task:
+def ct(run: runtime.Run, width: int | None = None) -> Task:
     """Notebook 01: does this chest CT show ground-glass opacities?
 
     Args:
         run: From `runtime.start`; its size sets volumes, width and epochs. "full" is the published recipe, with the
             decay of the learning rate in fact applied; the others are cut to what a laptop can do.
+        width: Filters of the first block; by the size of the run when left out.
 
     Example:
         >>> task = ct(runtime.Run(seed=0, size="full", device="cpu", data_root="data"))
@@ -33,7 +34,7 @@ def ct(run: runtime.Run) -> Task:
     Taught in notebook 01.
     """
     small = (46, 46, 46)
-    shape, width, scans, schedule = {
+    shape, usual, scans, schedule = {
         "quick": (small, 8, phantoms.CTSettings(150, 150, 88, run.seed), _one_cycle(10, 1e-2)),
         "class": (small, 8, phantoms.CTSettings(700, 700, 88, run.seed), _one_cycle(14, 6e-3)),
         "full": ((128, 128, 64), 64, phantoms.CTSettings(100, 100, 256, run.seed), training.Schedule(100, 2, 1e-4)),
@@ -41,7 +42,7 @@ def ct(run: runtime.Run) -> Task:
 
     def network(_: Sequence[str] = ()) -> networks.CNN3D:
         paddle.seed(run.seed)  # a network built twice, say by running a cell again, starts from the same weights
-        return networks.CNN3D(width, shape)
+        return networks.CNN3D(width or usual, shape)
 
     def sets(prepared: datasets.Prepared, split: datasets.Split) -> Sets:
         volumes, labels = prepared.volumes, split.data.labels
@@ -52,7 +53,7 @@ def ct(run: runtime.Run) -> Task:
         )
 
     return Task(
-        name="ct",
+        name="ct" if width is None else f"ct-width{width}",
         folder="mosmed",
         layout="arrange its scans in CT-0 and CT-23",
         run=run,
@@ -112,6 +113,11 @@ class Evaluation:
 
     def __str__(self) -> str:
         return str(self.report)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Whose scans they are: each is another patient's, as far as is known."""
+        return self.cases
 
     @property
     def headline(self) -> Estimate:

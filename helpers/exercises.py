@@ -6,11 +6,13 @@ solution of an exercise stands in its notebook and nowhere else. Those of notebo
 
 import numpy as np
 
-from helpers import ct, exercises_l3, exercises_siim, exercises_xray, metrics
+from helpers import ct, exercises_comparison, exercises_l3, exercises_siim, exercises_xray, metrics
+from helpers.exercises_comparison import check_belief, check_mcnemar, check_sabotage
 from helpers.exercises_l3 import check_change, check_doubt, check_height
 from helpers.exercises_siim import check_area, check_mean_dice, check_run
 from helpers.exercises_xray import check_control, check_ece, check_wrapped
 from helpers.questions import NOTE, OPEN, RIGHT, Exercise, unusable
+from helpers.sabotage import sabotage
 
 __all__ = [
     "EXERCISES",
@@ -19,17 +21,21 @@ __all__ = [
     "RIGHT",
     "Exercise",
     "check_area",
+    "check_belief",
     "check_change",
     "check_control",
     "check_density",
     "check_doubt",
     "check_ece",
     "check_height",
+    "check_mcnemar",
     "check_mean_dice",
     "check_run",
+    "check_sabotage",
     "check_scans",
     "check_threshold",
     "check_wrapped",
+    "sabotage",
 ]
 
 
@@ -150,4 +156,5 @@ EXERCISES = (
     *exercises_l3.EXERCISES,
     *exercises_siim.EXERCISES,
     *exercises_xray.EXERCISES,
+    *exercises_comparison.EXERCISES,
 )

@@ -109,8 +109,28 @@ def _shrink(side: int, job: tuple[Path, tuple[str, ...] | None]) -> tuple[np.nda
     if texts is None:
         return image, None
     try:
-        mask = masks.decode_union(texts, pixels.shape)
+        return image, shrink_mask(masks.decode_union(texts, pixels.shape), side)
     except ValueError as fault:
         return DataError(path, f"its mask cannot be decoded ({fault})", "correct its rows in the table of masks")
+
+
+def shrink_mask(mask: np.ndarray, side: int) -> np.ndarray:
+    """Bring a mask to the square that its radiograph is brought to; a small one shrinks, but never to nothing.
+
+    Args:
+        mask: ``bool`` [rows, columns].
+        side: Of the square, in pixels.
+
+    Returns:
+        ``bool`` [side, side]: pixels half covered or more; where there are none, those that are covered most.
+
+    Example:
+        >>> sliver = np.zeros((8, 8), bool); sliver[3, 5] = True
+        >>> shrink_mask(sliver, 2).astype(int)
+        array([[0, 1],
+               [0, 0]])
+
+    Taught in notebook 03.
+    """
     share = to_square(mask, side)
-    return image, share >= min(0.5, share.max() or 0.5)  # a sliver keeps its fullest pixels: no image turns healthy
+    return share >= min(0.5, share.max() or 0.5)

@@ -4,6 +4,8 @@ Used by notebook 04. An image is ``float32`` [rows, columns] or [rows, columns, 
 from a generator that is passed in.
 """
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -11,6 +13,7 @@ FACTORS = (0.5, 1.5)  # of brightness, contrast, colour and sharpness; 1 changes
 ANGLES = (-30.0, 30.0)  # degrees, both of them within reach
 NOISE = (0.0, 10 / 255)  # standard deviation
 SHARE = 0.5  # of the copies get each change
+Noise = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 CHANGES = ("brightness", "contrast", "colour", "sharpness", "rotation", "noise")
 
 
@@ -115,12 +118,13 @@ def add_noise(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.n
     return np.clip(image + np.float32(sigma) * noise, 0, 1).astype(image.dtype)
 
 
-def vary(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def vary(image: np.ndarray, rng: np.random.Generator, noise: Noise = add_noise) -> np.ndarray:
     """Vary an image in the published mix: each of ``CHANGES`` with probability 0.5, in random order.
 
     Args:
         image: ``float32`` [rows, columns] or [rows, columns, 3] in [0, 1].
         rng: Where the randomness comes from.
+        noise: How noise is added.
 
     Returns:
         A new image of the same shape and type.
@@ -142,7 +146,7 @@ def vary(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     image = image.copy()
     for place in rng.permutation(len(CHANGES)):
         if rng.random() < SHARE:
-            image = _change(image, CHANGES[place], rng)
+            image = _change(image, CHANGES[place], rng, noise)
     return image
 
 
@@ -167,7 +171,7 @@ def luminance(image: np.ndarray) -> np.ndarray:
     return red + (green - red) * 0.587 + (blue - red) * 0.114  # written so that grey comes out to the last bit
 
 
-def _change(image: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
+def _change(image: np.ndarray, name: str, rng: np.random.Generator, noise: Noise) -> np.ndarray:
     """One of the changes, by an amount that is drawn."""
     match name:
         case "brightness":
@@ -181,4 +185,4 @@ def _change(image: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarra
         case "rotation":
             return rotate(image, float(rng.uniform(*ANGLES)))
         case _:
-            return add_noise(image, float(rng.uniform(*NOISE)), rng)
+            return noise(image, float(rng.uniform(*NOISE)), rng)

@@ -24,9 +24,10 @@ class Sets(NamedTuple):
 
 
 class Evaluation(Protocol):
-    """What a network said of the test cases: printable, with the case numbers and one column a fact."""
+    """What a network said of the test cases: printable, with case numbers, whose cases they are, and facts of each."""
 
     cases: Sequence[int]
+    groups: Sequence
 
     @property
     def headline(self) -> Estimate:
@@ -61,6 +62,7 @@ class Task:
         baseline: What a rule without a network reaches on the test set.
         published: A published figure and where it stands.
         aside: Whether one case of each class is kept out of all sets, for the last prediction of the notebook.
+        divide: How the cases are divided, see `datasets.split`.
     """
 
     name: str
@@ -81,10 +83,11 @@ class Task:
     baseline: Callable[[Any, datasets.Split], Estimate]
     published: tuple[float, str]
     aside: bool = False
+    divide: Callable[..., datasets.Split] = datasets.split
 
     def split(self, data: datasets.Cases) -> datasets.Split:
-        """Divide the cases into training, validation and test set; see `datasets.split`."""
-        return datasets.split(data, self.run.seed, aside=self.aside)
+        """Divide the cases into training, validation and test set."""
+        return self.divide(data, self.run.seed, aside=self.aside)
 
     def passport_name(self, origin: str) -> str:
         """The file name of this task's passport, such as "ct-quick-phantom.json"."""
@@ -95,21 +98,18 @@ class Task:
         facts = {"loss": self.loss, "metric": self.metric, "schedule": self.schedule, "seed": self.run.seed}
         return training.fit(network, sets.train, sets.valid, **facts | options)
 
-    def passport(
-        self, split: datasets.Split, fit: training.Fit, found: Evaluation, folder: Path | None = None
-    ) -> passports.Passport:
-        """The record of a run: its headline with everything needed to judge it; also written to a folder.
+    def judge(self, split: datasets.Split, fit: training.Fit, found: Evaluation) -> passports.Passport:
+        """The passport of a run: its headline with everything needed to judge it.
 
         Args:
             split, fit, found: Data, training and result.
-            folder: ``build/passports`` when left out.
 
         Raises:
             ValueError: If the training was stopped by hand: half a training is no result.
         """
         if fit.by_hand:
             raise ValueError("this training was stopped by hand, so it gets no passport; train again to the end")
-        result = passports.Passport.of(
+        return passports.Passport.of(
             found.headline,
             task=self.name,
             published=self.published,
@@ -124,5 +124,19 @@ class Task:
             minutes=fit.minutes,
             peak_memory_gb=runtime.peak_memory(),
         )
+
+    def passport(
+        self, split: datasets.Split, fit: training.Fit, found: Evaluation, folder: Path | None = None
+    ) -> passports.Passport:
+        """Make the passport of a run, and write it to a folder.
+
+        Args:
+            split, fit, found: As in `judge`.
+            folder: ``build/passports`` when left out.
+
+        Raises:
+            ValueError: As in `judge`.
+        """
+        result = self.judge(split, fit, found)
         passports.write(result, (folder or runtime.BUILD / "passports") / self.passport_name(split.data.origin))
         return result

@@ -32,6 +32,8 @@ from helpers.l3_scans import LEVELS, MM, TARGET
 from helpers.rows import ROWS, VIEWS, Rows, confidence, right_level, row_entropy
 from helpers.trunk_scans import L3Settings
 
+RARE = -4.6  # log-odds of 1 in 100: so rare are rows and pixels of L3, and a network that must first learn this is slow
+
 
 def answers(network: paddle.nn.Layer, rows: Rows) -> np.ndarray:
     """The confidence of every row for every case of a set: the mean over the image and its mirror image.
@@ -59,7 +61,7 @@ class Evaluation:
         confidence: Of the best row.
         threshold: Below this confidence L3 is said not to be in view.
         constant: The row that the trivial rule names for every case: the training scans' median.
-        patients: Whose scan it is, for the intervals: two scans of one patient are no two proofs.
+        groups: Whose scan it is, for the intervals: two scans of one patient are no two proofs.
     """
 
     cases: np.ndarray
@@ -68,7 +70,7 @@ class Evaluation:
     confidence: np.ndarray
     threshold: np.ndarray
     constant: np.ndarray
-    patients: np.ndarray
+    groups: np.ndarray
 
     @property
     def shown(self) -> np.ndarray:
@@ -88,7 +90,7 @@ class Evaluation:
     @property
     def report(self) -> localization.LocalizationReport:
         """How far off, with intervals, beside the constant row."""
-        return localization.report(self.errors, self.constant_errors, self.patients[self.shown])
+        return localization.report(self.errors, self.constant_errors, self.groups[self.shown])
 
     @property
     def doubt(self) -> tuple[Estimate, Estimate]:
@@ -123,6 +125,7 @@ class Evaluation:
             "error_mm": error,
             "confidence": self.confidence,
             "threshold": self.threshold,
+            "constant_row": self.constant,
         }
 
     def worst(self, count: int = 8) -> np.ndarray:
@@ -167,7 +170,7 @@ def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:
         confidence=np.array([one.confidence for one in found]),
         threshold=np.full(len(test), threshold),
         constant=np.full(len(test), np.nanmedian(rows)),
-        patients=test.where if test.prepared.patients is None else test.prepared.patients[test.where],
+        groups=test.where if test.prepared.patients is None else test.prepared.patients[test.where],
     )
 
 
@@ -176,7 +179,7 @@ def pool(parts: Sequence[Evaluation]) -> Evaluation:
 
     Taught in notebook 05.
     """
-    names = ("cases", "truth", "found", "confidence", "threshold", "constant", "patients")
+    names = ("cases", "truth", "found", "confidence", "threshold", "constant", "groups")
     return Evaluation(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
@@ -288,7 +291,9 @@ def l3(run: runtime.Run, view: str = "frontal", ask: str = "levels") -> Task:
         paddle.seed(run.seed)
         if ask == "levels":
             return networks.RowNet(width, channels=len(VIEWS[view]), outputs=len(LEVELS))
-        return networks.UNet(width, channels=len(VIEWS[view]), rows=ask == "row", columns=l3_scans.COLUMNS)
+        asks_one = networks.UNet(width, channels=len(VIEWS[view]), rows=ask == "row", columns=l3_scans.COLUMNS)
+        asks_one.head.bias.set_value(paddle.to_tensor([RARE]))
+        return asks_one
 
     return Task(
         name="l3" if (view, ask) == ("frontal", "levels") else f"l3-{view}-{ask}",

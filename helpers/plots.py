@@ -77,7 +77,7 @@ def curves(
             ax.set(title=title, xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             ax.set_ylim(0, 1.02 if key == "metric" else None)
-            _mark_epoch(ax, best_epoch)
+            _mark_epoch(ax, best_epoch, high=key == "loss")  # where curves that fall, or rise, leave room
             if key == "metric" and chance is not None:
                 ax.axhline(chance, color=GREY, linestyle=":", zorder=0)
                 lines[chance_name] = (chance, GREY)
@@ -211,14 +211,14 @@ def errors(by_method: Mapping[str, ArrayLike], near: float = 15.0, origin: str =
         return Picture(figure, "errors", f"errors of the scans: {'; '.join(said)}.", origin, note)
 
 
-def _mark_epoch(ax: Axes, epoch: int) -> None:
+def _mark_epoch(ax: Axes, epoch: int, high: bool) -> None:
     ax.axvline(epoch, color=GREEN, linestyle="--", zorder=0)
     # Written towards the inside, so that it stays clear of the title and of the labels at the right.
     late = epoch > np.mean(ax.get_xlim())
     ax.annotate(
         f"kept epoch {epoch}",
-        (epoch, 0),
-        (-4 if late else 4, 4),
+        (epoch, int(high)),
+        (-4 if late else 4, -12 if high else 4),
         xycoords=ax.get_xaxis_transform(),
         textcoords="offset points",
         color=GREEN,

@@ -124,6 +124,7 @@ class Evaluation:
             "score": self.score,
             "true_pixels": self.overlaps.truth,
             "found_pixels": self.overlaps.found,
+            "both_pixels": self.overlaps.both,
             "dice": self.overlaps.dice,
         }
 

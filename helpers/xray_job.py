@@ -116,12 +116,15 @@ def hide(films: Films, shown: str, boxes: np.ndarray | None = None) -> Films:
     return films._replace(images=controls.blank_boxes(films.images, controls.LUNGS if boxes is None else boxes))
 
 
-def vary(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def vary(image: np.ndarray, rng: np.random.Generator, noise: jitter.Noise = jitter.add_noise) -> np.ndarray:
     """The six published changes, and in one half of the images right and left swapped: no disease here has a side.
+
+    Args:
+        image, rng, noise: As in `jitter.vary`.
 
     Taught in notebook 04.
     """
-    image = jitter.vary(image, rng)
+    image = jitter.vary(image, rng, noise)
     return image[:, ::-1] if rng.random() < 0.5 else image
 
 
@@ -163,6 +166,7 @@ def xray(
     depth: int = 18,
     shortcuts: bool = True,
     real: bool | None = None,
+    width: int | None = None,
 ) -> Task:
     """Notebook 04: normal, viral pneumonia or COVID-19?
 
@@ -173,6 +177,7 @@ def xray(
         depth: Of the `ResNet`.
         shortcuts: False for a plain network of that depth.
         real: Whether the images are real ones; what lies under the data root tells when left out.
+        width: Filters of the first stage; by the size of the run when left out.
 
     Example:
         >>> task = xray(runtime.Run(seed=0, size="full", device="cpu", data_root=Path("data")))
@@ -183,12 +188,12 @@ def xray(
     """
     root = NOWHERE if confounded else run.data_root
     real = runtime.is_real("radiography", root) if real is None else real
-    each, pixels, side, width, schedule = SIZES["real" if real and run.size == "quick" else run.size]
+    each, pixels, side, usual, schedule = SIZES["real" if real and run.size == "quick" else run.size]
     settings = RadiographySettings(each // (1 + confounded), pixels, run.seed, confounded=confounded)  # a trap is easy
 
     def network(classes: Sequence[str] = ()) -> paddle.nn.Layer:
         paddle.seed(run.seed)  # a network built twice, say by running a cell again, starts from the same weights
-        return networks.ResNet(depth, classes=len(classes) or 3, channels=1, width=width, shortcuts=shortcuts)
+        return networks.ResNet(depth, classes=len(classes) or 3, channels=1, width=width or usual, shortcuts=shortcuts)
 
     def sets(films: Films, split: Split) -> Sets:
         seen = hide(films, shown, split.data.boxes)
@@ -199,7 +204,7 @@ def xray(
         )
 
     parts = ["xray", "confounded" * confounded, shown.replace(" ", "-") * (shown != "all")]
-    parts += [f"{depth}" * (depth != 18), "plain" * (not shortcuts)]
+    parts += [f"{depth}" * (depth != 18), "plain" * (not shortcuts), f"width{width}" * (width is not None)]
     return Task(
         name="-".join(filter(None, parts)),
         folder="radiography",

@@ -19,9 +19,9 @@ DRAW_PLOTLY = """
 const [figure, done] = arguments, box = document.createElement('div');
 document.body.append(box);
 async function draw() {
-  const layout = {...figure.layout, width: 800, height: 500, autosize: false};
+  const layout = {...figure.layout, width: 800, height: figure.layout.height || 500, autosize: false};
   await Plotly.newPlot(box, figure.data, layout, {staticPlot: true});
-  return Plotly.toImage(box, {format: 'png', width: 800, height: 500, scale: 1});
+  return Plotly.toImage(box, {format: 'png', width: 800, height: figure.layout.height || 500, scale: 1});
 }
 draw().then(done, fault => done(String(fault)));"""
 
