@@ -14,7 +14,7 @@ from helpers.judgements import headlines
 from helpers.luck import by_seed, mean_interval
 from helpers.records import FLAWED, Record
 
-HEADER = ["mistake", "tutorial", "metric", "seeds", "points", "95 % interval", "seed by seed", "verdict"]
+HEADER = ["mistake", "in", "metric", "seeds", "points", "95 % interval", "verdict"]
 LIKE = {"data": "kind of data", "run": "run size", "data_hash": "files"}  # a sound and a flawed run of one seed
 
 
@@ -58,12 +58,12 @@ class Price(NamedTuple):
         Seen in notebook 05.
         """
         interval = "-" if self.low is None else f"{_signed(self.low)} to {_signed(self.high)}"
-        each = f"{_signed(min(self.differences))} to {_signed(max(self.differences))}"
-        figures = [str(len(self.seeds)), _signed(self.mean), interval, each]
+        figures = [str(len(self.seeds)), _signed(self.mean), interval]
         return [self.flaw.name, self.flaw.source, self.metric, *figures, self.verdict]
 
     def __str__(self) -> str:
-        name, _, metric, _, mean, interval, each, verdict = self.row
+        name, _, metric, _, mean, interval, verdict = self.row
+        each = f"{_signed(min(self.differences))} to {_signed(max(self.differences))}"
         limits = "" if self.low is None else f", 95 % interval {interval}"
         figures = f"{metric} {mean} points on average over {plural(len(self.seeds), 'seed')}{limits}, by seed {each}"
         worst = max(map(abs, self.differences))

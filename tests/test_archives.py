@@ -1,5 +1,7 @@
 """Zip archives: whole or not at all, once, and nothing outside of their folder."""
 
+import io
+import shutil
 import stat
 import zipfile
 from pathlib import Path
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import one_sentence
 
-from helpers import archives, runtime
+from helpers import archives, files, runtime
 from helpers.files import DataError
 
 
@@ -46,12 +48,12 @@ def refusal(house: Path, path: Path) -> str:
 
 
 def test_all_files_come_out_as_they_went_in_and_nothing_beside_the_archive(house):
-    files = {"set/NORMAL/1.png": b"one", "set/COVID/images/2.png": b"two" * 1000, "set/empty.txt": b""}
-    path = pack(house / "data" / "a.zip", [("set/", b""), *files.items()])
+    members = {"set/NORMAL/1.png": b"one", "set/COVID/images/2.png": b"two" * 1000, "set/empty.txt": b""}
+    path = pack(house / "data" / "a.zip", [("set/", b""), *members.items()])
     folder = archives.unzip_once(path)
     assert {
         file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
-    } == files
+    } == members
     assert list((house / "data").iterdir()) == [path]
     assert folder.is_relative_to(house / "build")
 
@@ -180,3 +182,98 @@ def test_whatever_the_name_nothing_is_written_outside(house, parts):
     assert outside <= {"build", "build/cache", "data", "data/a.zip"}
     assert everything(house.parent) >= {house.name}
     assert not list(house.parent.glob("x*")) + list(house.parent.glob("a")) + list(house.parent.glob("b"))
+
+
+def test_files_are_listed_with_their_sizes_and_folders_are_none(house):
+    entries = [("set/", b""), ("set/CT-0/1.nii", b"one"), ("set/empty", b"")]
+    path = pack(house / "data" / "a.zip", entries)
+    assert archives.list_files(path) == {"set/CT-0/1.nii": 3, "set/empty": 0}
+    assert everything(house) == {"data", "data/a.zip"}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize(
+    "work", [archives.list_files, lambda path: archives.unpack_files(path, {}), archives.unzip_once]
+)
+def test_no_way_in_takes_a_name_that_leads_outside(house, work, name):
+    path = pack(house / "data" / "a.zip", [("NORMAL/1.png", b"one"), (name, b"out")])
+    with pytest.raises(DataError, match="outside of its folder"):
+        work(path)
+
+
+def test_a_list_names_each_file_once_and_knows_bombs(house):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        path = pack(house / "data" / "a.zip", [("1.png", b"one"), ("1.png", b"two")])
+    with pytest.raises(DataError, match="two files of one name"):
+        archives.list_files(path)
+    with pytest.raises(DataError, match="as images never do"):
+        archives.list_files(pack(house / "data" / "bomb.zip", [("NORMAL/1.png", bytes(4 << 20))]))
+
+
+def test_one_file_is_read_and_no_large_one(house, monkeypatch):
+    path = pack(house / "data" / "a.zip", [("table.csv", b"ImageId")])
+    assert archives.read_one(path, "table.csv") == b"ImageId"
+    monkeypatch.setattr(archives, "LARGEST_READ", 6)
+    with pytest.raises(DataError, match="its file 'table"):
+        archives.read_one(path, "table.csv")
+
+
+def test_chosen_files_are_unpacked_and_no_others(house):
+    path = pack(house / "data" / "a.zip", [("x/1.nii", b"one"), ("x/2.nii", b"two" * 1000), ("x/3.nii", b"three")])
+    targets = {"x/2.nii": house / "out" / "CT-0" / "2.nii", "x/3.nii": house / "out" / "3.nii"}
+    hashes = archives.unpack_files(path, targets)
+    assert everything(house / "out") == {"CT-0", "CT-0/2.nii", "3.nii"}
+    assert targets["x/2.nii"].read_bytes() == b"two" * 1000
+    assert hashes == {name: files.hash_file(target) for name, target in targets.items()}
+
+
+def test_what_is_there_and_whole_is_left_and_anything_else_is_written_again(house):
+    path = pack(house / "data" / "a.zip", [("1", b"one"), ("2", b"two"), ("3", b"three")])
+    targets = {name: house / "out" / name for name in "123"}
+    hashes = archives.unpack_files(path, targets)
+    before = {name: target.stat().st_mtime_ns for name, target in targets.items()}
+    targets["2"].write_bytes(b"tow")  # as long as it should be
+    targets["3"].unlink()
+    assert archives.unpack_files(path, targets) == hashes
+    assert {name: files.hash_file(target) for name, target in targets.items()} == hashes
+    assert targets["1"].stat().st_mtime_ns == before["1"]
+
+
+def test_room_is_needed_for_what_is_missing_alone(house, monkeypatch):
+    path = pack(house / "data" / "a.zip", [("1", b"one"), ("2", b"two")])
+    targets = {name: house / "out" / name for name in "12"}
+    archives.unpack_files(path, {"1": targets["1"]})
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: archives.shutil._ntuple_diskusage(9, 0, 3))
+    archives.unpack_files(path, targets)
+    targets["1"].unlink()
+    targets["2"].unlink()
+    with pytest.raises(DataError, match="make room"):
+        archives.unpack_files(path, targets)
+    assert everything(house / "out") == set()
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_file_of_another_length_is_not_written(tmp_path, size):
+    (tmp_path / "1").write_bytes(b"older")
+    with pytest.raises(EOFError):
+        archives.write_whole(io.BytesIO(b"one"), tmp_path / "1", size)
+    assert everything(tmp_path) == {"1"}
+    assert (tmp_path / "1").read_bytes() == b"older"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_chosen_files_of_a_damaged_archive_are_whole_or_refused(house, data):
+    path = pack(house / "data" / "a.zip", WHOLE)
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    out = house / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    try:
+        targets = {name: out / str(number) for number, name in enumerate(archives.list_files(path))}
+        archives.unpack_files(path, targets)
+    except DataError as fault:
+        one_sentence(str(fault))
+    whole = {packed for _, packed in WHOLE}
+    assert all(file.read_bytes() in whole for file in out.rglob("*"))

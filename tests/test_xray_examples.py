@@ -397,3 +397,11 @@ def test_a_copy_is_never_the_one_that_is_kept_aside(folder):
     assert sizes.max() == 2
     assert (sizes[list(kept)] == 1).all()
     assert len(kept) > 12
+
+
+def test_plain_shares_are_counted_however_few_the_images():
+    truth = np.array([0, 0, 1])
+    found, control = (
+        SimpleNamespace(truth=truth, called=np.array(called), majority=0) for called in ([0, 0, 1], [1, 0, 0])
+    )
+    assert xray_examples.shares(found, control) == (1.0, 1 / 3, 2 / 3)
