@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from helpers import ct, files, phantoms, runtime, stores
+from helpers import ct, files, phantoms, stores
 from helpers.files import DataError
 from helpers.scans import ScanFolder, read_folder
 
@@ -216,24 +216,14 @@ def prepare(data: ScanFolder, shape: tuple[int, int, int]) -> Prepared:
 
 
 def _fill_cache(data: ScanFolder, shape: tuple[int, int, int], folder: Path) -> None:
-    done = runtime.in_parallel(partial(_prepare_scan, shape), [case.path for case in data.cases])
-    volumes = np.lib.format.open_memmap(folder / "volumes.npy", "w+", np.float32, (len(data.cases), *shape))
-    spacings = np.zeros((len(data.cases), 3), np.float32)
-    faults = []
-    for index, scan in enumerate(runtime.progress(done, len(data.cases), "preparing scans")):
-        if isinstance(scan, DataError):
-            faults.append(scan)
-        else:
-            volumes[index], spacings[index] = scan
-    stores.raise_first(faults, "or move it out of the folder")
-    volumes.flush()
-    np.save(folder / "spacings.npy", spacings)
+    paths, remedy = [case.path for case in data.cases], "or move it out of the folder"
+    stores.fill_rows(folder, partial(_prepare_scan, shape), paths, "preparing scans", remedy)
 
 
-def _prepare_scan(shape: tuple[int, int, int], path: Path) -> tuple[np.ndarray, list[float]] | DataError:
+def _prepare_scan(shape: tuple[int, int, int], path: Path) -> dict[str, np.ndarray] | DataError:
     try:
         scan = ct.read_volume(path)
     except DataError as fault:
         return fault
     spacing = [s * (old - 1) / (new - 1) for s, old, new in zip(scan.spacing, scan.hu.shape, shape, strict=True)]
-    return ct.prepare(scan, shape), spacing
+    return {"volumes": ct.prepare(scan, shape), "spacings": np.array(spacing, np.float32)}

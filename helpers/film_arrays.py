@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers import files, masks, runtime, stores, xray
+from helpers import files, masks, stores, xray
 from helpers.datasets import Cases
 from helpers.estimates import plural
 from helpers.files import DataError
@@ -79,37 +79,23 @@ def prepare(data: Cases, side: int, runs: Sequence[Sequence[str]] | None = None)
 
 def _fill(data: Cases, side: int, runs: Sequence[Sequence[str]] | None, folder: Path) -> None:
     jobs = [(case.path, None if runs is None else tuple(runs[i])) for i, case in enumerate(data.cases)]
-    shape = (len(jobs), side, side)
-    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
-    covered = None if runs is None else np.lib.format.open_memmap(folder / "masks.npy", "w+", bool, shape)
-    usable, faults = np.zeros(len(jobs), bool), []
-    done = runtime.in_parallel(partial(_shrink, side), jobs)
-    for index, result in enumerate(runtime.progress(done, len(jobs), "preparing images")):
-        if isinstance(result, DataError):
-            faults.append((index, result.fault, result.remedy))
-            continue
-        usable[index] = True
-        images[index] = result[0]
-        if covered is not None:
-            covered[index] = result[1]
-    images.flush()
-    if covered is not None:
-        covered.flush()
-    np.save(folder / "usable.npy", usable)
+    found = stores.fill_rows(folder, partial(_shrink, side), jobs, "preparing images")
+    np.save(folder / "usable.npy", np.array([fault is None for fault in found]))
+    faults = [(index, fault.fault, fault.remedy) for index, fault in enumerate(found) if fault]
     files.write_json(folder / "faults.json", faults)
 
 
-def _shrink(side: int, job: tuple[Path, tuple[str, ...] | None]) -> tuple[np.ndarray, np.ndarray | None] | DataError:
+def _shrink(side: int, job: tuple[Path, tuple[str, ...] | None]) -> dict[str, np.ndarray] | DataError:
     path, texts = job
     try:
         pixels = xray.read_radiograph(path).pixels
     except DataError as fault:
         return fault
-    image = np.round(to_square(pixels, side) * 255).astype(np.uint8)
+    rows = {"images": np.round(to_square(pixels, side) * 255).astype(np.uint8)}
     if texts is None:
-        return image, None
+        return rows
     try:
-        return image, shrink_mask(masks.decode_union(texts, pixels.shape), side)
+        return rows | {"masks": shrink_mask(masks.decode_union(texts, pixels.shape), side)}
     except ValueError as fault:
         return DataError(path, f"its mask cannot be decoded ({fault})", "correct its rows in the table of masks")
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers import ct, files, l3data, midline, mip, phantoms_l3, runtime, stores
+from helpers import ct, files, l3data, midline, mip, phantoms_l3, stores
 from helpers.files import DataError
 from helpers.phantoms_l3 import LEVELS
 from helpers.scans import hash_scan, read_origin
@@ -258,18 +258,10 @@ def prepare(data: SpineScans) -> Prepared:
 
 
 def _fill_cache(data: SpineScans, folder: Path) -> None:
-    done = runtime.in_parallel(_look, data.cases)
-    seen = list(runtime.progress(done, len(data.cases), "projecting scans"))
-    stores.raise_first(seen, "or take it out of truth.csv")
-    rows = max(images.shape[1] for images, _, _ in seen)
-    whole = np.zeros((len(seen), 2, rows, COLUMNS), np.uint8)
-    for index, (images, _, _) in enumerate(seen):
-        whole[index, :, : images.shape[1]] = images
-    np.save(folder / "places.npy", np.array([place for _, *place in seen]))
-    np.save(folder / "images.npy", whole)
+    stores.fill_rows(folder, _look, data.cases, "projecting scans", "or take it out of truth.csv")
 
 
-def _look(case: SpineCase) -> tuple[np.ndarray, float, float] | DataError:
+def _look(case: SpineCase) -> dict[str, np.ndarray] | DataError:
     source = case.source
     try:
         views = project(ct.read_volume(source)) if isinstance(source, Path) else (source.frontal, source.sagittal)
@@ -281,4 +273,4 @@ def _look(case: SpineCase) -> tuple[np.ndarray, float, float] | DataError:
         span = f"{frontal.z_of(frontal.rows - 1):.0f} to {frontal.top:.0f} mm"
         fault = f"its {LEVELS[level]} is said to be at {case.heights[level]:g} mm, but it spans z = {span}"
         return DataError(source, fault, "correct it in truth.csv, in the millimetres of the scan's own z axis (RAS)")
-    return images, frontal.top, frontal.step
+    return {"images": images, "places": np.array([frontal.top, frontal.step])}

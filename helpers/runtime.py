@@ -9,12 +9,17 @@ import multiprocessing
 import os
 import platform
 import random
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +32,7 @@ Job, Done = TypeVar("Job"), TypeVar("Done")
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+AHEAD = 4  # handfuls of jobs for each core that may be done, or under way, before the first is asked for
 SIZES = ("quick", "class", "full")
 DATA_SETS = ("mosmed", "l3", "siim", "radiography", "radiography_external")
 
@@ -219,20 +225,46 @@ def in_parallel(work: Callable[[Job], Done], jobs: Iterable[Job]) -> Iterator[Do
     if len(jobs) < 8 or cores() == 1:
         yield from map(work, jobs)
         return
+    size = min(4, 1 + len(jobs) // (4 * cores()))
+    chunks = (jobs[start : start + size] for start in range(0, len(jobs), size))
     # Forking a process whose libraries run threads can hang, so workers start afresh.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores(), mp_context=context, initializer=prepare_process) as pool:
-        # One thread a worker: two workers whose matrix products take two threads each were four times slower. Only
-        # what stands in the environment when a worker starts counts, and all start with the first jobs.
-        before = dict(os.environ)
-        os.environ.update(dict.fromkeys(THREADS, "1"))
-        try:
-            done = pool.map(work, jobs, chunksize=min(4, 1 + len(jobs) // (4 * cores())))
-        finally:
-            for name in THREADS:
-                os.environ.pop(name)
-            os.environ.update({name: before[name] for name in THREADS if name in before})
-        yield from done
+    pool = ProcessPoolExecutor(cores(), mp_context=context, initializer=_prepare_worker)
+    submit = partial(pool.submit, _do_all, work)
+    # One thread a worker: two workers whose matrix products take two threads each were four times slower. Only
+    # what stands in the environment when a worker starts counts, and all start with the first jobs.
+    before = dict(os.environ)
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        waiting = deque(map(submit, islice(chunks, AHEAD * cores())))
+    finally:
+        for name in THREADS:
+            os.environ.pop(name)
+        os.environ.update({name: before[name] for name in THREADS if name in before})
+    try:
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(map(submit, islice(chunks, 1)))  # never all at once: results would pile up
+            yield from done
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _do_all(work: Callable[[Job], Done], jobs: Sequence[Job]) -> list[Done]:
+    return [work(job) for job in jobs]
+
+
+def _prepare_worker() -> None:
+    """Ready a worker for its jobs, and for an end of which nobody tells it."""
+    prepare_process()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches it too, and one traceback is enough
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next job for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _keep_memory() -> None:

@@ -361,3 +361,26 @@ def test_the_cache_is_keyed_by_content_and_settings_and_never_among_the_data(tmp
     monkeypatch.setattr(l3_scans, "FINE", 6.0)
     assert l3_scans.prepare(data).images.shape[0] == len(data.cases)
     assert len(list((runtime.BUILD / "cache").iterdir())) == 2
+
+
+def test_a_broken_off_projection_goes_on_and_ends_as_one_in_one_go(phantoms, monkeypatch):
+    data = l3_scans.read_folder(phantoms)
+    whole = l3_scans.prepare(data)
+    project, calls = l3_scans.project, []
+
+    def interrupted(volume):
+        calls.append(volume)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return project(volume)
+
+    monkeypatch.setattr(runtime, "BUILD", runtime.BUILD.with_name("again"))
+    monkeypatch.setattr(l3_scans, "project", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        l3_scans.prepare(data)
+    again = l3_scans.prepare(data)
+    assert len(calls) == len(data.cases) + 1
+    for one, other in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    heights = {images.any(axis=(0, 2)).sum() for images in again.images}
+    assert len(heights) > 1  # scans of several heights, the shorter ones black below

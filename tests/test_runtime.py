@@ -6,6 +6,7 @@ import os
 import random
 import re
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,19 @@ def test_an_error_in_a_job_reaches_the_caller_whole(monkeypatch, tmp_path, count
         next(done)
     assert caught.value.path == tmp_path / "2"
     assert caught.value.remedy
+
+
+def test_jobs_wait_until_their_results_are_wanted(monkeypatch, tmp_path):
+    """Else the results of a large data set pile up where they are used more slowly than made."""
+    monkeypatch.setattr(runtime, "cores", lambda: 2)
+    done = runtime.in_parallel(Path.touch, [tmp_path / str(number) for number in range(200)])
+    next(done)
+    count = -1
+    while count < (count := len(list(tmp_path.iterdir()))):  # until no more are done
+        time.sleep(0.3)
+    assert count <= 4 * 2 * (runtime.AHEAD + 1)
+    assert len(list(done)) == 199
+    assert len(list(tmp_path.iterdir())) == 200
 
 
 class Terminal(io.StringIO):
