@@ -25,6 +25,7 @@ MOST_FILES = 200_000
 LARGEST_READ = 256 << 20  # bytes of a file that is read into memory, such as a table
 # Images are packed already: a zip of them hardly shrinks. Zeros shrink a thousandfold.
 MOST_RATIO, HARMLESS = 100, 1 << 20
+END, MANY = 22 + 0xFFFF, 0xFFFF  # bytes in which an archive's last record lies; so many entries, or more
 FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, OverflowError, RuntimeError)
 AGAIN = "download it again, or unpack it by hand"
 OUTSIDE, DISTRUST = "would be written outside of its folder", "do not trust this archive"
@@ -192,6 +193,7 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open an archive, and say in a sentence what is wrong with it, also later while it is read."""
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_count(path, archive)
             yield archive
     except DataError:
         raise
@@ -201,6 +203,16 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(path, f"it cannot be unpacked ({error.strerror})", "check the disk") from None
     except FAULTS:
         raise DataError(path, "it is not a whole zip archive", AGAIN) from None
+
+
+def _check_count(path: Path, archive: zipfile.ZipFile) -> None:
+    """Python reads what fits into the stated size of the list of files; the stated number tells if some are lost."""
+    with open(path, "rb") as file:
+        file.seek(-min(END, path.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    (stated,) = struct.unpack_from("<H", tail, tail.rfind(b"PK\5\6") + 10)
+    if stated != min(len(archive.infolist()), MANY):
+        raise zipfile.BadZipFile
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -177,12 +178,16 @@ def cores() -> int:
 
 def peak_memory() -> float | None:
     """The most memory this process has held, in GB; None where the system does not tell (Windows)."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # what Linux tells by `getrusage` is at least what the parent held when it started this one
+        held = next(line for line in status.read_text(encoding="utf8").splitlines() if line.startswith("VmHWM"))
+        return 1024 * int(held.split()[1]) / 1e9
     try:
         import resource
     except ModuleNotFoundError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return peak / 1e9  # of macOS: in bytes
 
 
 def versions() -> dict[str, str]:
@@ -257,8 +262,14 @@ def _do_all(work: Callable[[Job], Done], jobs: Sequence[Job]) -> list[Done]:
 def _prepare_worker() -> None:
     """Ready a worker for its jobs, and for an end of which nobody tells it."""
     prepare_process()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches it too, and one traceback is enough
+    signal.signal(signal.SIGINT, _end_in_a_moment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_in_a_moment(*_) -> None:
+    """Ctrl-C reaches workers too: without a word, and after the parent, which would else take it for a crash."""
+    time.sleep(0.5)
+    os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -79,7 +79,7 @@ def test_the_memory_of_a_large_network_is_within_a_factor_of_two():
     )
     loaded, peak = map(float, done.stdout.split())
     predicted = clock.memory(costs.costs(networks.CNN3D(32, shape[1:]), shape), batch)
-    assert 1 < clock.LOADED / loaded < 2  # the tasks and what they need come on top
+    assert 1 < clock.LOADED / loaded < 3  # the tasks and what they need come on top
     assert 0.5 < (predicted - clock.LOADED) / (peak - loaded) < 2
 
 

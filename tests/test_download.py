@@ -737,12 +737,12 @@ def test_a_lock_that_its_last_owner_just_removed_is_none(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_at_any_line_leaves_what_can_be_gone_on_from(site, client, monkeypatch):
-    site.usual = partial(serve, block=30_000, pause=0.01)
+    site.usual = partial(serve, block=30_000, pause=0.05)
     writes, write = [], os.write
 
     def stopped(handle, data):
         writes.append(len(data))
-        if len(writes) in (2, 5):
+        if len(writes) in (2, 3):  # the second try is stopped at once: on a busy machine blocks come in bunches
             signal.raise_signal(signal.SIGINT)
         return write(handle, data)
 

@@ -128,6 +128,7 @@ def address(published):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=published))
+    server.handle_error = lambda *_: None  # a client that hangs up is no fault of the site's
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -131,7 +131,7 @@ def test_each_change_comes_every_second_time_in_any_order_over_its_whole_range(m
     rng, image, draws = np.random.default_rng(0), np.zeros((4, 4), np.float32), 4000
     for _ in range(draws):
         orders.append([])
-        jitter.vary(image, rng)
+        jitter.vary(image, rng, jitter.add_noise)
     for name, found in amounts.items():
         assert len(found) / draws == pytest.approx(0.5, abs=4 * (0.25 / draws) ** 0.5)
         low, high = {"rotate": (-30, 30), "add_noise": (0, 10 / 255)}.get(name, (0.5, 1.5))

@@ -248,12 +248,13 @@ def test_captions_say_what_came_of_each():
 
 def test_the_columns_are_one_figure_an_image():
     columns = evaluation([10, 0, 10], [0, 0, 10], [0, 0, 7]).columns()
-    assert list(columns) == ["truth", "score", "true_pixels", "found_pixels", "dice"]
+    assert list(columns) == ["truth", "score", "true_pixels", "found_pixels", "both_pixels", "dice"]
     assert [list(map(float, column)) for column in columns.values()] == [
         [1, 0, 1],
         [0, 0.5, 1],
         [10, 0, 10],
         [0, 0, 10],
+        [0, 0, 7],
         [0, 1, 0.7],
     ]
 

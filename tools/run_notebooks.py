@@ -59,16 +59,15 @@ def progress(text: str) -> None:
 
 
 def peak_memory(client: NotebookClient) -> float | None:
-    """Ask a kernel for its own peak memory in bytes; None where the system cannot tell (Windows)."""
-    expressions = {"peak": "__import__('resource').getrusage(0).ru_maxrss"}
+    """Ask a kernel for its own peak memory in GB; None where the system cannot tell (Windows)."""
+    expressions = {"peak": "__import__('helpers.runtime').runtime.peak_memory()"}
 
     async def ask() -> dict:
         return await client.kc.execute("", silent=True, user_expressions=expressions, reply=True, timeout=30)
 
     answer = run_sync(ask)()["content"]["user_expressions"]["peak"]
-    if answer["status"] == "error":
-        return None
-    return int(answer["data"]["text/plain"]) * (1 if sys.platform == "darwin" else 1024)
+    said = answer["data"]["text/plain"]
+    return None if said == "None" else float(said)
 
 
 def execute(
@@ -83,7 +82,7 @@ def execute(
         name: What the progress line calls it.
 
     Returns:
-        What went wrong, in one line ("" if nothing did), and the kernel's peak memory in bytes or None.
+        What went wrong, in one line ("" if nothing did), and the kernel's peak memory in GB or None.
     """
     for cell in nb.cells:
         if cell.cell_type == "code":
@@ -257,7 +256,7 @@ def build(path: Path) -> tuple[str, list[list[str]]]:
     began, start = time.time(), time.monotonic()
     fault, memory = execute(nb, path.parent, kernel_environment(phantoms=False), path.stem)
     minutes = f"{(time.monotonic() - start) / 60:.1f}"
-    peak = "unknown" if memory is None else f"{memory / 1e9:.1f} GB"
+    peak = "unknown" if memory is None else f"{memory:.1f} GB"
     tidy(nb)
     nbformat.write(nb, BUILD / path.name)
     page, _ = HTMLExporter().from_notebook_node(nb, resources={"metadata": {"name": path.stem}})
