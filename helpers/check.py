@@ -15,6 +15,7 @@ import pydicom
 from helpers import ct, dicom_pixels, image_folders, l3_scans, looks, radiography, runtime, scans, siim, xray
 from helpers.estimates import plural
 from helpers.files import DataError
+from helpers.parallel import in_threads
 
 MOST = 8  # kinds of files that are listed one by one; pictures from the web come in a thousand sizes
 PICTURES = tuple(ending for ending in image_folders.IMAGES if ending != ".dcm")  # what no scan is stored as
@@ -206,7 +207,7 @@ def _describe_film(path: Path) -> str | DataError:
 
 def _read_all(work: Callable[[Path], str | DataError], paths: Sequence[Path], name: str):
     """Describe all files on all cores: the descriptions of those that can be read, and the faults of the others."""
-    done = list(runtime.progress(runtime.in_parallel(work, paths), len(paths), name))
+    done = list(runtime.progress(in_threads(work, paths), len(paths), name))
     kinds = [kind for kind in done if not isinstance(kind, DataError)]
     return kinds, [fault for fault in done if isinstance(fault, DataError)]
 

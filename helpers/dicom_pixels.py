@@ -6,9 +6,10 @@ Used by `dicom` for CT slices (notebooks 01 and 02) and by `xray` for radiograph
 import logging
 import os
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,22 +35,32 @@ LARGEST = 64 << 20  # pixels; the largest detectors have a quarter of that
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
 EXPORT = "export it again"
 
+_reading: list[int] = []  # the threads that are inside `quiet`
+_turn, _silence = threading.Lock(), ExitStack()
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom's remarks off the screen: what matters becomes a DataError, and some quote the patient's name.
+    """Keep pydicom's and Pillow's remarks off the screen: what matters becomes a DataError, some quote the patient.
 
-    Used by every reader of DICOM files.
+    Many threads may read at once: the first hushes all, the last to end lets remarks through again.
+
+    Used by every reader of DICOM files and pictures.
     """
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    with _turn:
+        if not _reading:
+            logger = logging.getLogger("pydicom")
+            _silence.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL + 1)
+            _silence.enter_context(warnings.catch_warnings(action="ignore"))
+        _reading.append(threading.get_ident())
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        logger.setLevel(level)
+        with _turn:
+            _reading.remove(threading.get_ident())
+            if not _reading:
+                _silence.close()
 
 
 def find_start(path: str | os.PathLike) -> str:

@@ -19,7 +19,6 @@ WANTED = [
     *("SOPInstanceUID", "PatientID", "PatientAge", "PatientSex", "ViewPosition"),
     *("Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing"),
 ]
-FEW = 1000  # files that are read before other processes have started
 DAMAGED = ("its DICOM header is cut short or damaged", "copy or export it again")
 COLUMNS = ("image", "patient", "group", "age", "sex", "view", "rows", "columns", "spacing")
 
@@ -33,7 +32,7 @@ class _Header(NamedTuple):
 
 
 def read_headers(paths: Iterable[str | os.PathLike]) -> "tuple[pd.DataFrame, list[DataError]]":
-    """Read the headers of DICOM images without their pixels; many of them on all cores.
+    """Read the headers of DICOM images without their pixels.
 
     Args:
         paths: The files.
@@ -62,11 +61,10 @@ def read_headers(paths: Iterable[str | os.PathLike]) -> "tuple[pd.DataFrame, lis
 
     Taught in notebook 03.
     """
-    import pandas as pd  # here, because the processes that read headers need it not
+    import pandas as pd  # here, because it takes half a second that other readers need not spend
 
     paths = [Path(path) for path in paths]
-    work = map if len(paths) < FEW else runtime.in_parallel
-    done = list(runtime.progress(work(_read_header, paths), len(paths), "reading headers"))
+    done = list(runtime.progress(map(_read_header, paths), len(paths), "reading headers"))
     read = [header for header in done if isinstance(header, _Header)]
     numbers = {patient: number for number, patient in enumerate(sorted({header.patient for header in read}), 1)}
     lines = []

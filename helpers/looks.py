@@ -13,9 +13,9 @@ from PIL import Image, UnidentifiedImageError
 from helpers import duplicates, files, runtime, stores, xray
 from helpers.duplicates import Marks
 from helpers.files import DataError
+from helpers.parallel import in_threads
 
 VERSION = 2  # of what is remembered; a change of `_look` or of `duplicates.mark` raises it
-PARALLEL = 100e6  # bytes; fewer are read by one process before others have started
 MODES = {"L": "grey", "1": "black and white", "P": "palette", "LA": "grey with transparency", "I;16": "16-bit grey"}
 
 
@@ -48,13 +48,11 @@ def look_at_all(paths: Sequence[Path]) -> list[Look]:
 
     Seen in notebook 04 through `radiography.read_folder`.
     """
-    contents = [files.hash_file(path) for path in paths]
+    contents = list(in_threads(files.hash_file, paths))
     known = dict(sorted(zip(contents, paths, strict=True)))
 
     def fill(folder: Path) -> None:
-        large = sum(path.stat().st_size for path in known.values()) > PARALLEL
-        done = (runtime.in_parallel if large else map)(_look, known.values())
-        seen = list(runtime.progress(done, len(known), "looking at images"))
+        seen = list(runtime.progress(in_threads(_look, known.values()), len(known), "looking at images"))
         hashes = np.array([look.marks.hash for look in seen], np.uint64)
         details = np.array([look.marks.details for look in seen])
         texts = {

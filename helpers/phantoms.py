@@ -16,7 +16,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from helpers import anatomy, files, organs, runtime, voxels
+from helpers import anatomy, files, organs, voxels
+from helpers.parallel import in_processes
 
 VERSION = 1  # of the drawing: a change that moves voxels raises it, so that stored phantoms are made anew
 
@@ -166,7 +167,7 @@ def make_ct(folder: str | Path, settings: CTSettings, progress: Callable[[Iterab
     """
     jobs = [(n, n >= settings.healthy) for n in range(settings.healthy + settings.ill)]
     with made_whole(folder) as part:
-        with closing(runtime.in_parallel(partial(_write_ct, part, settings), jobs)) as written:
+        with closing(in_processes(partial(_write_ct, part, settings), jobs)) as written:
             keys = dict(progress(written))
         origin = {
             "origin": "phantom",

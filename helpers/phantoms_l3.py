@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import ct, files, mip, phantoms, runtime
+from helpers import ct, files, mip, phantoms
+from helpers.parallel import in_processes
 from helpers.trunk_scans import L3Settings, Truth, draw_trunk
 from helpers.voxels import Grid
 
@@ -50,7 +51,7 @@ def make_l3(folder: str | Path, settings: L3Settings, progress: Callable[[Iterab
     Seen in notebook 02.
     """
     with phantoms.made_whole(folder) as part:
-        with closing(runtime.in_parallel(partial(_write, part, settings), range(settings.count))) as written:
+        with closing(in_processes(partial(_write, part, settings), range(settings.count))) as written:
             done = list(progress(written))
         table = io.StringIO()
         writer = csv.DictWriter(table, list(done[0][2]), lineterminator="\n")
@@ -110,7 +111,7 @@ def make_l3_npz(path: str | Path, settings: L3Settings, progress: Callable[[Iter
 
     Seen in notebook 02.
     """
-    with closing(runtime.in_parallel(partial(_project, settings), range(settings.count))) as drawn:
+    with closing(in_processes(partial(_project, settings), range(settings.count))) as drawn:
         rows = [row for row in progress(drawn) if row is not None]
     names, frontal, sagittal, spacings, *marks = zip(*rows, strict=True) if rows else [()] * 6
     arrays = {

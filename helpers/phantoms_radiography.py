@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from helpers import anatomy, exposures, files, films, infiltrates, phantoms, runtime
+from helpers import anatomy, exposures, files, films, infiltrates, phantoms
 from helpers.hospitals import AWAY, HOME
+from helpers.parallel import in_processes
 
 VERSION = 2  # of the drawing: a change that moves pixels raises it, so that stored phantoms are made anew
 CLASSES = infiltrates.CLASSES
@@ -167,7 +168,7 @@ def make_radiography(
     """
     jobs = [(number, label) for label in range(len(CLASSES)) for number in range(settings.each)]
     with phantoms.made_whole(folder) as part:
-        with closing(runtime.in_parallel(partial(_write, part, settings), jobs)) as written:
+        with closing(in_processes(partial(_write, part, settings), jobs)) as written:
             made = [row for rows in progress(written) for row in rows]
         origin = {
             "origin": "phantom",

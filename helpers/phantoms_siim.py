@@ -19,7 +19,8 @@ from pydicom.encaps import encapsulate
 from pydicom.tag import Tag
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
-from helpers import anatomy, exposures, files, films, findings, masks, phantoms, runtime
+from helpers import anatomy, exposures, files, films, findings, masks, phantoms
+from helpers.parallel import in_processes
 
 VERSION = 2  # of the drawing: a change that moves pixels raises it, so that stored phantoms are made anew
 BLOCK, ILL = 9, 2  # of so many images in a row, so many show a pneumothorax: 22 %, as in the published table
@@ -122,7 +123,7 @@ def make_siim(folder: str | Path, settings: SIIMSettings, progress: Callable[[It
     Seen in notebook 03.
     """
     with phantoms.made_whole(folder) as part:
-        with closing(runtime.in_parallel(partial(_write, part, settings), range(settings.count))) as written:
+        with closing(in_processes(partial(_write, part, settings), range(settings.count))) as written:
             done = list(progress(written))
         rows = [row for _, _, texts in done for row in texts]
         rows.append(f"{_uid(settings, 'image', settings.count)}, -1")  # of an image that is not there

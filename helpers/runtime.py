@@ -5,22 +5,14 @@ Every notebook opens with `runtime.start`. Paddle is imported only inside the fu
 
 import ctypes
 import logging
-import multiprocessing
 import os
 import platform
 import random
-import signal
 import sys
-import threading
-import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,12 +20,10 @@ import numpy as np
 
 from helpers.files import DataError, read_json
 
-Job, Done = TypeVar("Job"), TypeVar("Done")
+Item = TypeVar("Item")
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-AHEAD = 4  # handfuls of jobs for each core that may be done, or under way, before the first is asked for
 SIZES = ("quick", "class", "full")
 DATA_SETS = ("mosmed", "l3", "siim", "radiography", "radiography_external")
 
@@ -198,7 +188,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "paddle": paddle.__version__, **{n: version(n) for n in names}}
 
 
-def progress(items: Iterable[Done], total: int | None = None, label: str = "") -> Iterable[Done]:
+def progress(items: Iterable[Item], total: int | None = None, label: str = "") -> Iterable[Item]:
     """Show how far a loop is and how long it still takes; silent in committed outputs (``TQDM_DISABLE``).
 
     Example:
@@ -211,71 +201,6 @@ def progress(items: Iterable[Done], total: int | None = None, label: str = "") -
 
     hidden = bool(os.environ.get("TQDM_DISABLE")) or not ("ipykernel" in sys.modules or sys.stderr.isatty())
     return tqdm(items, total=total, desc=label, leave=False, disable=hidden)
-
-
-def in_parallel(work: Callable[[Job], Done], jobs: Iterable[Job]) -> Iterator[Done]:
-    """Do independent jobs on all cores, and yield the results in the jobs' order.
-
-    Args:
-        work: A function that other processes can import.
-        jobs: Its arguments, one each.
-
-    Example:
-        >>> list(in_parallel(str.upper, ["ct", "mip"]))
-        ['CT', 'MIP']
-
-    Used by the phantoms and the caches of every notebook.
-    """
-    jobs = list(jobs)
-    if len(jobs) < 8 or cores() == 1:
-        yield from map(work, jobs)
-        return
-    size = min(4, 1 + len(jobs) // (4 * cores()))
-    chunks = (jobs[start : start + size] for start in range(0, len(jobs), size))
-    # Forking a process whose libraries run threads can hang, so workers start afresh.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(cores(), mp_context=context, initializer=_prepare_worker)
-    submit = partial(pool.submit, _do_all, work)
-    # One thread a worker: two workers whose matrix products take two threads each were four times slower. Only
-    # what stands in the environment when a worker starts counts, and all start with the first jobs.
-    before = dict(os.environ)
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        waiting = deque(map(submit, islice(chunks, AHEAD * cores())))
-    finally:
-        for name in THREADS:
-            os.environ.pop(name)
-        os.environ.update({name: before[name] for name in THREADS if name in before})
-    try:
-        while waiting:
-            done = waiting.popleft().result()
-            waiting.extend(map(submit, islice(chunks, 1)))  # never all at once: results would pile up
-            yield from done
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _do_all(work: Callable[[Job], Done], jobs: Sequence[Job]) -> list[Done]:
-    return [work(job) for job in jobs]
-
-
-def _prepare_worker() -> None:
-    """Ready a worker for its jobs, and for an end of which nobody tells it."""
-    prepare_process()
-    signal.signal(signal.SIGINT, _end_in_a_moment)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_in_a_moment(*_) -> None:
-    """Ctrl-C reaches workers too: without a word, and after the parent, which would else take it for a crash."""
-    time.sleep(0.5)
-    os._exit(1)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for its next job for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def _keep_memory() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from helpers import bodies, ct, files, mip, runtime, spines, stores, trunk
 from helpers.canvas import Canvas
+from helpers.parallel import in_processes
 from helpers.voxels import Grid
 
 SUSPECTS = {
@@ -71,7 +72,7 @@ def open_scans() -> Scans:
 
 def _fill_cache(folder: Path) -> None:
     count = sum(SETS.values())
-    drawn = list(runtime.progress(runtime.in_parallel(_draw, range(count)), count, "drawing phantoms"))
+    drawn = list(runtime.progress(in_processes(_draw, range(count)), count, "drawing phantoms"))
     np.save(folder / "hu.npy", np.stack([hu for hu, _ in drawn]))
     np.save(folder / "rows.npy", np.array([row for _, row in drawn], np.float32))
 

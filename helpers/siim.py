@@ -3,7 +3,6 @@
 Used by notebook 03 and by `python -m helpers.train pneumothorax`.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers import files, headers, masks, runtime, xray
+from helpers import files, headers, masks, xray
 from helpers.estimates import plural
 from helpers.files import DataError
+from helpers.parallel import in_threads
 from helpers.scans import read_origin
 
 if TYPE_CHECKING:
@@ -220,8 +220,7 @@ def _find_fault(table: masks.RunTable, line) -> DataError | None:
 
 def _add_keys(used: "pd.DataFrame", known: dict[str, str]) -> "pd.DataFrame":
     """Call images and patients by content, and put them in that order; names and other patients change neither."""
-    with ThreadPoolExecutor(runtime.cores()) as pool:  # threads, because hashing lets others run meanwhile
-        content = list(pool.map(files.hash_file, used["path"]))
+    content = in_threads(files.hash_file, used["path"])
     used = used.assign(key=[known.get(digest, digest) for digest in content], file=[path.name for path in used["path"]])
     used = used.assign(group=used.groupby("group")["key"].transform("min"))
     return used.sort_values(["key", "file"], ignore_index=True)

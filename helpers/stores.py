@@ -15,6 +15,7 @@ import numpy as np
 
 from helpers import files, runtime
 from helpers.files import DataError
+from helpers.parallel import in_threads
 
 
 def find_or_make(
@@ -98,7 +99,7 @@ def fill_rows(
     """Prepare every case alone, on all cores, and write the arrays of which each case is a row.
 
     What is done is kept beside the folder: broken off at any moment, even killed, the next call goes on from there. Two
-    that prepare the same share what is kept. No process holds more than the one case that it is at.
+    that prepare the same share what is kept. No more is held than the cases that are under way.
 
     Args:
         folder: To write to; from `prepared`, whose facts tell all that the rows depend on.
@@ -127,7 +128,7 @@ def fill_rows(
     Used by notebooks 01 to 04.
     """
     kept = _kept(folder)
-    steps = runtime.in_parallel(partial(_keep, kept, work), enumerate(jobs))
+    steps = in_threads(partial(_keep, kept, work), enumerate(jobs))
     done = list(runtime.progress(steps, len(jobs), label))
     if remedy:
         raise_first(done, remedy)

@@ -6,7 +6,6 @@ Used by notebooks 03 and 04. A patient's name and id never leave this reader.
 import math
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -127,8 +126,7 @@ def read_radiograph(path: str | os.PathLike, subject: str = "patient") -> Radiog
 
 def _read_picture(path: Path) -> np.ndarray:
     """A PNG or JPEG as float32 grey in [0, 1]."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of what is refused here
+    with dicom_pixels.quiet():  # Pillow warns of what is refused here
         try:
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 large = math.prod(image.size) > dicom_pixels.LARGEST

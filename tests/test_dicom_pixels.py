@@ -1,6 +1,10 @@
 """Pixels of DICOM files: shown as the standard says, whatever packs them, and no file ends the process."""
 
 import io
+import logging
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import gdcm
 import numpy as np
@@ -11,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
-from helpers.dicom_pixels import find_start, fit_bits, read_display, read_stored
+from helpers.dicom_pixels import find_start, fit_bits, quiet, read_display, read_stored
 from helpers.files import DataError
 from tests.radiographs import assert_anonymous, change, make_dicom, plain
 from tests.test_dicom import pack
@@ -268,3 +272,46 @@ def test_the_12_bit_jpeg_is_read_as_other_readers_read_it(realdata):
     """Two pixels that the tests of pydicom, whose file it is, name."""
     stored = read_stored(next((realdata / "hard/dicom").glob("*__JPEG-lossy.dcm")))[1]
     assert (stored[420, 140], stored[230, 120]) == (244, 95)
+
+
+# Many at once
+
+
+def test_remarks_are_hushed_until_the_last_reader_has_ended():
+    logger, usual = logging.getLogger("pydicom"), list(warnings.filters)
+    level = logger.level
+    inside, leave = threading.Barrier(2, timeout=20), [threading.Event(), threading.Event()]
+
+    def read(number):
+        with quiet():
+            inside.wait()
+            assert leave[number].wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read, number) for number in range(2)]
+        for number in range(2):  # they end in the order in which they came, which a stack of settings cannot undo
+            leave[number].set()
+            readers[number].result()
+            hushed = logger.level > logging.CRITICAL
+            assert hushed == (number == 0)
+    assert (logger.level, warnings.filters) == (level, usual)
+
+
+def test_files_read_side_by_side_are_those_read_one_by_one(tmp_path):
+    paths = []
+    for number in range(24):
+        kind = (np.uint8, np.uint16, np.int16)[number % 3]
+        paths.append(make_dicom(tmp_path / str(number), plain(kind=kind) // (1 + number), preamble=number % 2))
+        if number % 4 == 0:
+            paths[-1].write_bytes(paths[-1].read_bytes()[: -number - 9])
+
+    def look(path):
+        try:
+            return read_display(path)[1].tobytes()
+        except DataError as fault:
+            return str(fault)
+
+    alone = [look(path) for path in paths]
+    assert len(set(alone)) > 12
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(look, paths * 5)) == alone * 5

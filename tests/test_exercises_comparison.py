@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helpers import exercises
 from helpers.estimates import Estimate, wilson
-from helpers.exercises_comparison import EXERCISES, HINTS, check_belief, check_mcnemar, check_sabotage
+from helpers.exercises_comparison import EXERCISES, HINTS, NEAR_POINTS, check_belief, check_mcnemar, check_sabotage
 from helpers.questions import OPEN, RIGHT
 from helpers.sabotage_scans import SUSPECTS, draw_way
 
@@ -93,7 +93,7 @@ def test_any_two_reports_have_an_accepted_answer_and_it_is_the_larger_margin(few
     assert said.startswith(RIGHT)
     assert ("believe neither" in said) == (max(margins) <= 0)
     assert check_belief(max(margins), reports[::-1]).startswith(RIGHT)
-    if abs(margins[0] - margins[1]) > 0.3:
+    if abs(margins[0] - margins[1]) >= NEAR_POINTS:
         assert not check_belief(min(margins), reports).startswith(RIGHT)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pickle
 import shutil
 from types import SimpleNamespace
 
@@ -173,19 +172,6 @@ def test_a_run_beyond_its_image_is_a_sentence_here_too(data, build):
     (fault,) = [fault for fault in films.faults if fault.path == data.cases[good(data)[2]].path]
     assert "behind pixel 99999" in str(fault)
     one_sentence(str(fault))
-
-
-def test_what_other_processes_bring_survives_the_way(tmp_path, monkeypatch, data, films):
-    monkeypatch.setattr(runtime, "BUILD", tmp_path)
-
-    def carried(work, jobs):
-        return (pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(work))(job))) for job in jobs)
-
-    monkeypatch.setattr(runtime, "in_parallel", carried)
-    again = film_arrays.prepare(data, SIDE, data.runs)
-    np.testing.assert_array_equal(again.images, films.images)
-    np.testing.assert_array_equal(again.masks, films.masks)
-    assert list(map(str, again.faults)) == list(map(str, films.faults))
 
 
 # Arrays

@@ -108,12 +108,6 @@ def test_neither_name_nor_id_leaves_the_reader(paths, capfd, recwarn, caplog):
     assert "PatientID" not in table
 
 
-def test_many_files_are_read_on_all_cores_alike(paths, monkeypatch):
-    alone = read_headers(paths * 2)[0]
-    monkeypatch.setattr(headers, "FEW", 8)
-    assert read_headers(paths * 2)[0].equals(alone)
-
-
 def test_nothing_to_read():
     table, refused = read_headers([])
     assert tuple(table.columns) == headers.COLUMNS

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from helpers import anatomy, ct, files, organs, phantoms, runtime
+from helpers import anatomy, ct, files, organs, phantoms
+from helpers.parallel import in_processes
 from helpers.phantoms import CTSettings
 
 SMALL = CTSettings(healthy=2, ill=2, matrix=48)
@@ -42,7 +43,7 @@ def compare(number):
 @pytest.fixture(scope="module")
 def scans():
     """300 scans at the course's size, drawn on all cores."""
-    return list(runtime.in_parallel(measure, range(2 * HALF)))
+    return list(in_processes(measure, range(2 * HALF)))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +149,7 @@ def test_opacities_are_the_only_difference_and_the_mask_says_where(number, monke
 
 
 def test_opacities_differ_in_number_size_and_density_and_some_are_hard_to_see():
-    contrast, volume, count = np.transpose(list(runtime.in_parallel(compare, range(72))))
+    contrast, volume, count = np.transpose(list(in_processes(compare, range(72))))
     assert np.quantile(contrast, 0.05) < 250 < 500 < np.quantile(contrast, 0.9)
     assert contrast.min() > 60
     assert np.quantile(volume, 0.05) < 60 < 600 < np.quantile(volume, 0.9)

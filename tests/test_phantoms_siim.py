@@ -8,6 +8,7 @@ import pydicom
 import pytest
 
 from helpers import exposures, files, masks, phantoms_siim, runtime
+from helpers.parallel import in_processes
 from helpers.phantoms_siim import SIIMSettings, draw_siim, make_siim
 
 SMALL = SIIMSettings(count=21, pixels=48)
@@ -33,7 +34,7 @@ def measure(number):
 @pytest.fixture(scope="module")
 def radiographs():
     """28 ill and 28 healthy, drawn on all cores."""
-    return list(runtime.in_parallel(measure, ILL + HEALTHY))
+    return list(in_processes(measure, ILL + HEALTHY))
 
 
 @pytest.fixture(scope="module")

@@ -262,15 +262,6 @@ def test_images_are_looked_at_once(tmp_path, monkeypatch):
         radiography.read_folder(root)
 
 
-def test_many_bytes_are_looked_at_on_all_cores(tmp_path, monkeypatch):
-    root = fill(tmp_path / "x", {"COVID": 2, "NORMAL": 2})
-    asked = []
-    monkeypatch.setattr(runtime, "in_parallel", lambda work, jobs: asked.append(work) or map(work, jobs))
-    monkeypatch.setattr(looks, "PARALLEL", 0)
-    assert len(radiography.read_folder(root).cases) == 4
-    assert asked == [looks._look]
-
-
 def test_the_real_set(realdata):
     data = radiography.read_folder(realdata / "radiography")
     assert data.classes == ("NORMAL", "COVID", "Viral_Pneumonia")

@@ -1,18 +1,16 @@
 """The machine under the course: what a run says of itself is true, and the same seed gives the same numbers."""
 
 import io
-import math
 import os
 import random
 import re
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
-from tiny import fill, one_sentence, process_id, save_series
+from tiny import fill, one_sentence, save_series
 
 from helpers import files, runtime
 from helpers.files import DataError
@@ -147,43 +145,6 @@ def test_one_seed_governs_python_numpy_and_paddle():
     first, other, again = draw(3), draw(4), draw(3)
     assert first == again
     assert all(a != b for a, b in zip(first, other, strict=True))
-
-
-def test_jobs_on_all_cores_come_back_in_order(monkeypatch):
-    monkeypatch.setattr(runtime, "cores", lambda: 2)
-    numbers = list(range(30))[::-1]
-    assert list(runtime.in_parallel(math.factorial, numbers)) == [math.factorial(n) for n in numbers]
-    # Enough jobs are in fact done elsewhere; a few are not worth starting a process for.
-    assert os.getpid() not in set(runtime.in_parallel(process_id, range(8)))
-    assert set(runtime.in_parallel(process_id, range(7))) == {os.getpid()}
-
-
-@pytest.mark.parametrize("count", [3, 12])
-def test_an_error_in_a_job_reaches_the_caller_whole(monkeypatch, tmp_path, count):
-    monkeypatch.setattr(runtime, "cores", lambda: 2)
-    for number in range(count):
-        (tmp_path / str(number)).write_text(str(number))
-    (tmp_path / "2").unlink()
-    done = runtime.in_parallel(files.hash_file, [tmp_path / str(number) for number in range(count)])
-    assert next(done) == files.hash_bytes(b"0")
-    assert next(done) == files.hash_bytes(b"1")
-    with pytest.raises(DataError) as caught:
-        next(done)
-    assert caught.value.path == tmp_path / "2"
-    assert caught.value.remedy
-
-
-def test_jobs_wait_until_their_results_are_wanted(monkeypatch, tmp_path):
-    """Else the results of a large data set pile up where they are used more slowly than made."""
-    monkeypatch.setattr(runtime, "cores", lambda: 2)
-    done = runtime.in_parallel(Path.touch, [tmp_path / str(number) for number in range(200)])
-    next(done)
-    count = -1
-    while count < (count := len(list(tmp_path.iterdir()))):  # until no more are done
-        time.sleep(0.3)
-    assert count <= 4 * 2 * (runtime.AHEAD + 1)
-    assert len(list(done)) == 199
-    assert len(list(tmp_path.iterdir())) == 200
 
 
 class Terminal(io.StringIO):
