@@ -12,9 +12,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
-from data_scripts import arrange, checksums, kaggle_client, layouts, sources
+from data_scripts import arrange, checksums, commands, kaggle_client, layouts, sources
 from data_scripts.bundles import open_bundle
 from data_scripts.download import download
 from data_scripts.sources import Source, Variant
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", choices=sources.SOURCES, help="which data set")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the data root (COURSE_DATA, or data/)")
-    parser.add_argument("--subset", type=_count, metavar="N", help="lay out N cases of each class, always the same")
+    parser.add_argument(
+        "--subset", type=commands.at_least(1), metavar="N", help="lay out N cases of each class, always the same"
+    )
     given = "archives that are here already, or folders with what was in them"
     parser.add_argument("--from", dest="given", type=Path, nargs="+", metavar="FILE", help=given)
     parser.add_argument("--variant", default="", help=f"which of its versions ({variants}); the first if not said")
@@ -45,32 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if not (chosen.name or chosen.list or chosen.verify):
         parser.error(f"name a data set ({', '.join(sources.SOURCES)}), or give --list or --verify")
-    try:
-        root = chosen.out or runtime.data_root()
-        names = [chosen.name] if chosen.name else list(sources.SOURCES)
-        if chosen.list:
-            print("\n\n".join("\n".join(describe(sources.SOURCES[name], root)) for name in names))
-            return 0
-        if chosen.verify:
-            here = [
-                name for name in names if (root / name / arrange.SUMS).is_file() or (root / ARCHIVES / name).is_dir()
-            ]
-            return _verify([chosen.name] if chosen.name else here, root)
-        source = sources.SOURCES[chosen.name]
-        if chosen.variant not in ("", *(variant.name for variant in source.variants)):
-            parser.error(f"the variants of {source.name} are {', '.join(each.name for each in source.variants)}")
-        fetch(source, root, chosen.variant, chosen.subset, chosen.given or [], accept if not chosen.yes else None)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        fault = f"it cannot be read or written ({error.strerror})"
-        remedy = "check the disk and the permissions; the same command goes on"
-        print(DataError(error.filename or root, fault, remedy), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; what is here is kept, and the same command goes on.", file=sys.stderr)
-        return 130
+    return commands.finish(partial(_run, parser, chosen), chosen.out or Path("data"))
+
+
+def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
+    root = chosen.out or runtime.data_root()
+    names = [chosen.name] if chosen.name else list(sources.SOURCES)
+    if chosen.list:
+        print("\n\n".join("\n".join(describe(sources.SOURCES[name], root)) for name in names))
+        return 0
+    if chosen.verify:
+        here = [name for name in names if (root / name / arrange.SUMS).is_file() or (root / ARCHIVES / name).is_dir()]
+        return _verify([chosen.name] if chosen.name else here, root)
+    source = sources.SOURCES[chosen.name]
+    if chosen.variant not in ("", *(variant.name for variant in source.variants)):
+        parser.error(f"the variants of {source.name} are {', '.join(each.name for each in source.variants)}")
+    fetch(source, root, chosen.variant, chosen.subset, chosen.given or [], accept if not chosen.yes else None)
     return 0
 
 
@@ -241,7 +234,7 @@ def _done(folder: Path, variant: Variant, planned: layouts.Plan, given: bool) ->
     if not given:
         yield f"The archives stay in {kept} ({_size(_bytes(kept))}); delete them if you need the room."
     yield f"To look it over: python -m helpers.check {folder.parent}"
-    yield f"To work on it, set COURSE_DATA to that data root: COURSE_DATA={folder.parent.resolve()} make run"
+    yield runtime.say_how(folder.parent)
 
 
 def _verify(names: Sequence[str], root: Path) -> int:
@@ -265,12 +258,6 @@ def _verify(names: Sequence[str], root: Path) -> int:
     if not names:
         print(f"Nothing in {root} was fetched by this command.")
     return int(failed)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but is {text!r}")
-    return int(text)
 
 
 def _counted(counts: dict[str, int]) -> str:

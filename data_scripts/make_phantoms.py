@@ -8,14 +8,16 @@ Every notebook makes its own phantoms where it finds no data; this is for more, 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+from data_scripts.commands import at_least
 from helpers import files, phantoms, phantoms_l3, phantoms_siim, runtime
 from helpers.phantoms_radiography import RadiographySettings, make_radiography
 from helpers.trunk_scans import L3Settings
 
+NPZ = "l3_dataset.npz"
 WIDTH = 360.0  # mm; a trunk from side to side, on which --matrix voxels lie
 
 
@@ -44,11 +46,11 @@ def make_l3(root: Path, chosen: argparse.Namespace) -> str:
     """Make CT scans of the trunk in ``root/l3``, or the published file of projections, and say what was made."""
     settings = L3Settings(chosen.count, pixel=WIDTH / chosen.matrix, seed=chosen.seed)
     if chosen.npz:
-        path = root / "l3" / "l3_dataset.npz"
-        if path.parent.exists():
-            raise files.DataError(path.parent, "it is there already", "name another folder")
-        phantoms_l3.make_l3_npz(path, settings, _show(chosen.count))
-        return f"Wrote the projections of trunk CT phantoms to {path}: of {chosen.count} scans, those that show L3."
+        with phantoms.made_whole(root / "l3") as part:
+            phantoms_l3.make_l3_npz(part / NPZ, settings, _show(chosen.count))
+            files.write_json(part / "ORIGIN.json", phantoms_l3.ORIGIN | {"settings": asdict(settings)})
+        place = root / "l3" / NPZ
+        return f"Wrote the projections of trunk CT phantoms to {place}: of {chosen.count} scans, those that show L3."
     folder = phantoms_l3.make_l3(root / "l3", settings, _show(chosen.count))
     return f"Wrote {chosen.count} trunk CT phantoms to {folder} ({_megabytes(folder)}); truth.csv says where L3 is."
 
@@ -109,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("--matrix", 32, None, f"voxels or pixels along each side ({sizes})"),
         ("--seed", 0, phantoms.CTSettings().seed, f"another seed, other patients ({phantoms.CTSettings().seed})"),
     ):
-        parser.add_argument(name, type=_at_least(least), default=default, metavar="N", help=what)
+        parser.add_argument(name, type=at_least(least), default=default, metavar="N", help=what)
     switches = [(task, *switch) for task, maker in MAKERS.items() for switch in maker.switches.items()]
     for task, name, what in switches:
         parser.add_argument(f"--{name}", action="store_true", help=f"{task}: {what}")
@@ -130,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; nothing was kept.", file=sys.stderr)
         return 130
-    print(f"To work on them, set COURSE_DATA to that data root: COURSE_DATA={chosen.out.resolve()} make run")
+    print(runtime.say_how(chosen.out))
     return 0
 
 
@@ -140,17 +142,6 @@ def _show(total: int) -> Callable:
 
 def _megabytes(folder: Path) -> str:
     return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB"
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    """A type for argparse: whole numbers from ``least`` on."""
-
-    def whole_number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, but is {text!r}")
-        return int(text)
-
-    return whole_number
 
 
 if __name__ == "__main__":

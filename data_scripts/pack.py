@@ -14,9 +14,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
-from data_scripts import arrange, checksums, layouts, pack_folder, pack_readme, pack_wheels, sources
+from data_scripts import arrange, checksums, commands, layouts, pack_folder, pack_readme, pack_wheels, sources
 from data_scripts.pack_folder import Item
 from data_scripts.sources import Source
 from helpers import files, runtime
@@ -32,30 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m data_scripts.pack", description="Pack a bundle to hand out.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the bundle, a folder of its own")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the data root (COURSE_DATA, or data/)")
-    parser.add_argument("--subset", type=_count, metavar="N", help="N cases of each class, always the same")
+    parser.add_argument(
+        "--subset", type=commands.at_least(1), metavar="N", help="N cases of each class, always the same"
+    )
     given = "a folder of wheels, or none to leave them out; downloaded by pip if not said"
     parser.add_argument("--wheels", metavar="DIR", help=given)
     parser.add_argument("--verify", action="store_true", help="hash again what is in the bundle")
     chosen = parser.parse_args(arguments)
-    try:
-        if chosen.verify:
-            faults = pack_folder.verify(chosen.out)
-            print(f"{chosen.out}: {f'{len(faults)} faults' if faults else 'as it was packed'}")
-            print("".join(f"  {line}\n" for line in faults[:MOST]), end="")
-            print(f"  and {len(faults) - MOST} more\n" if len(faults) > MOST else "", end="")
-            return int(bool(faults))
-        pack(chosen.out, chosen.data, chosen.subset, chosen.wheels)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        fault = f"it cannot be read or written ({error.strerror})"
-        remedy = "check the disk and the permissions; the same command goes on"
-        print(DataError(error.filename or chosen.out, fault, remedy), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; what is there is kept, and the same command goes on.", file=sys.stderr)
-        return 130
+    return commands.finish(partial(_run, chosen), chosen.out)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    if chosen.verify:
+        faults = pack_folder.verify(chosen.out)
+        print(f"{chosen.out}: {f'{len(faults)} faults' if faults else 'as it was packed'}")
+        print("".join(f"  {line}\n" for line in faults[:MOST]), end="")
+        print(f"  and {len(faults) - MOST} more\n" if len(faults) > MOST else "", end="")
+        return int(bool(faults))
+    pack(chosen.out, chosen.data, chosen.subset, chosen.wheels)
     return 0
 
 
@@ -197,12 +192,6 @@ def _need_room(out: Path, items: Mapping[str, Item], download: bool) -> None:
     if needed > free:
         fault = f"about {needed / 1e6:,.1f} MB are needed, and {free / 1e6:,.1f} MB are free"
         raise DataError(out, fault, "make room, choose a smaller --subset, or name a folder on another disk")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but is {text!r}")
-    return int(text)
 
 
 if __name__ == "__main__":

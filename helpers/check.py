@@ -51,7 +51,7 @@ def check(folder: Path) -> tuple[list[str], list[str]]:
     Returns:
         Lines on what was understood, and one sentence for each thing that was refused.
 
-    Taught in notebook 01.
+    Used by the command `python -m helpers.check`, which notebook 01 names.
     """
     found = {name: path for name in CHECKS if (path := runtime.find_data(name, folder))}
     understood, refused = [], []

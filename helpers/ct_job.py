@@ -167,7 +167,7 @@ def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:
 def pool(parts: Sequence[Evaluation]) -> Evaluation:
     """The test sets of several folds as one, in which each case was judged by a network that had not seen it.
 
-    Taught in notebook 05.
+    Used by `python -m helpers.train --folds`.
     """
     cases, truth, score = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("cases", "truth", "score")

@@ -150,7 +150,7 @@ def folds(data: Cases, count: int, seed: int) -> list[Split]:
     Raises:
         ValueError: If there are fewer than two folds, or more folds than cases of a class.
 
-    Taught in notebook 05.
+    Used by `python -m helpers.train --folds`.
     """
     drawn = [_draw(data, label, seed) for label in range(len(data.classes))]
     for name, keys in zip(data.classes, drawn, strict=True):

@@ -177,7 +177,7 @@ def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:
 def pool(parts: Sequence[Evaluation]) -> Evaluation:
     """The test sets of several folds as one, each case with its own fold's threshold and constant row.
 
-    Taught in notebook 05.
+    Used by `python -m helpers.train --folds`.
     """
     names = ("cases", "truth", "found", "confidence", "threshold", "constant", "groups")
     return Evaluation(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
@@ -235,6 +235,7 @@ def predict(network: paddle.nn.Layer, about: dict[str, Any], path: Path, place: 
 
     Raises:
         DataError: If the scan cannot be used.
+        ValueError: If the weights bring no threshold.
 
     Taught in notebook 02.
     """

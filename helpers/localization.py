@@ -50,7 +50,7 @@ def gaussian(row: float | None, shape: tuple[int, ...], sigma_mm: float = 5.0, m
         >>> gaussian(2.0, (5,), sigma_mm=2.0, mm=2.0).round(2)
         array([0.14, 0.61, 1.  , 0.61, 0.14], dtype=float32)
 
-    Taught in notebook 02. Source: Kanavati et al. 2018.
+    For studies beside notebook 02, which asks with `band`. Source: Kanavati et al. 2018.
     """
     rows = np.arange(shape[0])
     label = np.zeros(shape[0])

@@ -153,6 +153,9 @@ def prepare(mip: Mip, shape: tuple[int | None, int] = (512, 512), mm: float = 1.
     Returns:
         The input, resampled linearly, and over as many neighbours as a pixel covers where it shrinks.
 
+    Raises:
+        ValueError: If it has fewer than two rows or columns, or pixels of no size.
+
     Example:
         >>> image = Mip(np.full((201, 10), 800, np.int16), (5.0, 1.0), "frontal", 0.0, -5.0, "tall.nii.gz")
         >>> prepared = prepare(image, (101, 8))  # 1000 mm of patient on 100 mm of rows
@@ -191,7 +194,7 @@ def blank_sides(pixels: np.ndarray) -> np.ndarray:
         >>> blank_sides(np.ones((1, 10))).astype(int)
         array([[0, 0, 0, 1, 1, 1, 1, 0, 0, 0]])
 
-    Taught in notebook 02. Source: the published tutorial.
+    For studies beside notebook 02, which draws its labels there alone. Source: the published tutorial.
     """
     return pixels * middle_columns(pixels.shape[-1]).astype(pixels.dtype)
 

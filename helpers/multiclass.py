@@ -223,6 +223,9 @@ def report(
 ) -> ClassesReport:
     """All figures of a network on test images; arguments as in `accuracy`, and the names of the classes.
 
+    Raises:
+        ValueError: As `accuracy`, and if the classes have not one name each.
+
     Example:
         >>> truth = np.arange(30) % 3
         >>> print(report(truth, 0.1 + 0.7 * np.eye(3)[truth], ["NORMAL", "COVID", "VIRAL"], majority=0))

@@ -24,6 +24,7 @@ from helpers import runtime
 Job, Done = TypeVar("Job"), TypeVar("Done")
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+MOST = 61  # processes that Windows can wait for
 AHEAD = 4  # handfuls of jobs for each core that may be done, or under way, before the first is asked for
 
 
@@ -59,7 +60,7 @@ def in_processes(work: Callable[[Job], Done], jobs: Iterable[Job]) -> Iterator[D
 
     Used by the phantoms of every notebook.
     """
-    jobs, cores = list(jobs), runtime.cores()
+    jobs, cores = list(jobs), min(runtime.cores(), MOST)
     if len(jobs) < 8 or cores == 1:
         yield from map(work, jobs)
         return

@@ -117,7 +117,7 @@ def read(path: str | Path) -> Passport:
     Raises:
         DataError: If the file is missing, cut short, edited since it was written, or of another version.
 
-    Taught in notebook 01.
+    Used by notebooks 02 to 05.
     """
     content = files.read_json(path)
     if not isinstance(content, dict) or not {"version", "checksum"} <= content.keys():
@@ -140,7 +140,7 @@ def read_all(folder: str | Path) -> tuple[list[Passport], list[str]]:
     Raises:
         DataError: If there is no such folder.
 
-    Taught in notebook 05.
+    Used by notebooks 02 to 04 through `studies`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -188,7 +188,7 @@ def compare(first: Passport, second: Passport, tolerance: float = 0.05) -> Compa
 def table(passports: Iterable[Passport]) -> str:
     """Set results out as plain text, one a line; the last column is measured, so it differs from run to run.
 
-    Taught in notebook 05.
+    Used by notebooks 02 to 04 through `studies`.
     """
     rows = [["task", "data", "run", *HEADER, "published", "minutes"]]
     for passport in passports:

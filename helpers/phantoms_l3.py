@@ -20,6 +20,11 @@ from helpers.voxels import Grid
 
 VERSION = 1  # of the drawing: a change that moves voxels raises it, so that stored phantoms are made anew
 LEVELS = ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "L6", "S1")
+ORIGIN = {
+    "origin": "phantom",
+    "what": "synthetic CT scans of the trunk; no patient was scanned",
+    "licence": "CC0-1.0",
+}
 ANNOTATORS = {"A": (0.3, 1.0), "B": (-0.4, 1.3)}  # habit and spread of two readers, in mm
 
 
@@ -58,14 +63,8 @@ def make_l3(folder: str | Path, settings: L3Settings, progress: Callable[[Iterab
         writer.writeheader()
         writer.writerows(row for _, _, row in done)
         files.write_atomic(part / "truth.csv", lambda file: file.write(table.getvalue().encode()))
-        origin = {
-            "origin": "phantom",
-            "what": "synthetic CT scans of the trunk; no patient was scanned",
-            "licence": "CC0-1.0",
-            "settings": asdict(settings),
-            "keys": dict(sorted((content, key) for content, key, _ in done)),
-        }
-        files.write_json(part / "ORIGIN.json", origin)
+        keys = dict(sorted((content, key) for content, key, _ in done))
+        files.write_json(part / "ORIGIN.json", ORIGIN | {"settings": asdict(settings), "keys": keys})
     return Path(folder)
 
 
@@ -109,7 +108,7 @@ def make_l3_npz(path: str | Path, settings: L3Settings, progress: Callable[[Iter
         >>> sorted(files.read_npz(path))
         ['images_f', 'images_s', 'names', 'num_images', 'spacings', 'ydata']
 
-    Seen in notebook 02.
+    Used by `python -m data_scripts.make_phantoms l3 --npz`, for notebook 02.
     """
     with closing(in_processes(partial(_project, settings), range(settings.count))) as drawn:
         rows = [row for row in progress(drawn) if row is not None]

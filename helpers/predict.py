@@ -48,7 +48,7 @@ def predict(name: str, paths: list[Path], weights: Path, out: Path) -> list[Data
     Raises:
         DataError: If the weights cannot be used.
 
-    Taught in notebook 02.
+    Used by the command `python -m helpers.predict`, which notebook 02 names.
     """
     about = files.read_about(weights)
     if about.get("task") != name:

@@ -60,7 +60,7 @@ class Record:
 def path_of(folder: str | Path, task: str, run: runtime.Run, origin: str) -> Path:
     """Where the passport of a study's run lies, such as "ct+no-relu-quick-phantom-seed1.json".
 
-    Taught in notebook 05.
+    Used by `make study`, whose records notebook 05 reads.
     """
     return Path(folder) / f"{task}-{run.size}-{origin}-seed{run.seed}.json"
 
@@ -74,7 +74,7 @@ def write(record: Record, folder: str | Path) -> Path:
     Returns:
         Where the passport is.
 
-    Taught in notebook 05.
+    Used by `make study`, whose records notebook 05 reads.
     """
     passport = replace(record.passport, **dict.fromkeys(passports.MEASURED))
     run = runtime.Run(passport.seed, passport.run, passport.device, Path())

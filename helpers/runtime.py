@@ -1,4 +1,4 @@
-"""The machine under the course: device, threads, memory, seeds, run size, folders, progress.
+"""The machine under the course: device, memory, seeds, run size, folders, progress.
 
 Every notebook opens with `runtime.start`. Paddle is imported only inside the functions that need it.
 """
@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import random
+import shlex
 import sys
 import warnings
 from collections.abc import Iterable
@@ -159,6 +160,18 @@ def find_data(name: str, root: Path | None = None) -> Path | None:
     folders = [path for path in root.iterdir() if path.is_dir() and path.name not in DATA_SETS]
     named = any(path.name.startswith("CT-") for path in folders)
     return root if named or sum(map(_holds_scans, folders)) > 1 else None
+
+
+def say_how(root: Path) -> str:
+    """How to work on a data root, in the words of this system's shell.
+
+    Used by the commands that write data for the notebooks.
+    """
+    if os.name == "nt":
+        command = f'$env:COURSE_DATA = "{root.resolve()}"; .venv\\Scripts\\python -m tools.run_notebooks'
+    else:
+        command = f"COURSE_DATA={shlex.quote(str(root.resolve()))} make run"
+    return f"To work on it, set COURSE_DATA to that data root: {command}"
 
 
 def cores() -> int:

@@ -174,7 +174,7 @@ def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:
 def pool(parts: Sequence[Evaluation]) -> Evaluation:
     """The test sets of several folds as one, each image judged by its own fold's triplet.
 
-    Taught in notebook 05.
+    Used by `python -m helpers.train --folds`.
     """
     whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("cases", "score", "groups")}
     counts = {name: overlap.join(getattr(part, name) for part in parts) for name in ("overlaps", "plain")}

@@ -10,7 +10,6 @@ from helpers.canvas import Canvas
 from helpers.trunk import Trunk, Vertebra
 
 DISC = 85.0
-MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 def draw_bones(canvas: Canvas, trunk: Trunk) -> None:

@@ -103,7 +103,7 @@ def fill_rows(
 
     Args:
         folder: To write to; from `prepared`, whose facts tell all that the rows depend on.
-        work: A function that other processes can import; gives the arrays of one case by name, or a `DataError`.
+        work: Leaves what is shared as it is; gives the arrays of one case by name, or a `DataError`.
         jobs: Its arguments, one a case, in an order that the facts fix.
         label: For the progress bar.
         remedy: What can be done beside a fault's own remedy; where there is one, a fault refuses the data set.
@@ -114,6 +114,7 @@ def fill_rows(
 
     Raises:
         DataError: The first fault, if there is a remedy.
+        ValueError: If the arrays of a name are of several types.
 
     Example:
         >>> import tempfile
@@ -135,6 +136,8 @@ def fill_rows(
     good = [rows for rows in done if not isinstance(rows, DataError)]
     for name in good[0] if good else ():
         shapes, kinds = zip(*(rows[name] for rows in good), strict=True)
+        if len(set(kinds)) > 1:
+            raise ValueError(f"the {name} of all cases must be of one type, but are {', '.join(map(str, set(kinds)))}")
         row = np.zeros([max(sizes) for sizes in zip(*shapes, strict=True)], kinds[0])
         numbers = [None if isinstance(rows, DataError) else number for number, rows in enumerate(done)]
         files.write_atomic(folder / f"{name}.npy", partial(_write_rows, kept, name, numbers, row))

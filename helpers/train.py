@@ -49,7 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train(chosen: argparse.Namespace) -> None:
-    """Train as the arguments say, and print what came of it."""
+    """Train as the arguments say, and print what came of it.
+
+    Raises:
+        ValueError: If a number among the arguments is too small.
+        DataError: If the data cannot be used, or a training that was broken off lies where this one is to be written.
+
+    Used by the command, which notebooks 01 to 04 name.
+    """
     for name, least in (("epochs", 1), ("folds", 2), ("seed", 0)):
         value = getattr(chosen, name)
         if value is not None and value < least:

@@ -119,7 +119,7 @@ def evaluate(network: paddle.nn.Layer, sets: Sets) -> Evaluation:
 def pool(parts: Sequence[Evaluation]) -> Evaluation:
     """The test sets of several folds as one, in which each image was judged by a network that had not seen it.
 
-    Taught in notebook 05.
+    Used by `python -m helpers.train --folds`.
     """
     names = ("cases", "truth", "probabilities", "groups")
     whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}

@@ -137,8 +137,10 @@ def test_trunk_scans_are_made_with_their_truth(tmp_path):
 def test_the_published_layout_of_projections_can_be_asked_for(tmp_path):
     done = run("l3", "--npz", "--out", tmp_path / "root", "--count", 3, "--matrix", 40, "--seed", 7)
     assert done.returncode == 0, done.stderr
-    cases = l3_scans.read_folder(tmp_path / "root" / "l3").cases
-    assert 1 <= len(cases) <= 3
+    found = l3_scans.read_folder(tmp_path / "root" / "l3")
+    assert 1 <= len(found.cases) <= 3
+    assert found.origin == "phantom"
+    assert not runtime.is_real("l3", tmp_path / "root")
     again = run("l3", "--npz", "--out", tmp_path / "root", "--count", 3)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "it is there already" in again.stderr

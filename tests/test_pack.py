@@ -278,7 +278,7 @@ def test_it_goes_on_where_it_was_stopped_and_half_of_it_does_not_pass_for_whole(
                 run()
         else:
             code, said = run()
-            assert (code, said.err) == (130, "Stopped; what is there is kept, and the same command goes on.\n")
+            assert (code, said.err) == (130, "Stopped; what is here is kept, and the same command goes on.\n")
     assert len(wrote) == after
     assert not (out / "SHA256SUMS").exists()
     assert ("it is not whole" if after else "it is no bundle") in refused(run("--verify"))
