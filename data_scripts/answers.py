@@ -93,21 +93,32 @@ def ask(
         before = urlsplit(url)
         try:
             response = session.get(url, headers=headers, stream=True, allow_redirects=False, timeout=patience.stall)
-        except exceptions.SSLError:
+            target = session.get_redirect_target(response)
+            url = urljoin(url, target or "")
+        except exceptions.ProxyError:  # it is a ConnectionError as well
+            remedy = "check HTTPS_PROXY, or ask who runs this network"
+            raise DataError(path, "the proxy does not let it through", remedy) from None
+        except exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+                raise Broken(f"there is no safe connection to {before.hostname}") from None
             fault = f"the certificate of {before.hostname} is not valid here"
-            raise DataError(path, fault, "check this computer's clock, and who runs this network") from None
+            remedy = "check this computer's clock, and who runs this network, or set REQUESTS_CA_BUNDLE to the school's"
+            raise DataError(path, fault, f"{remedy} certificate") from None
         except (exceptions.ConnectionError, exceptions.Timeout):
             raise Broken(f"there is no connection to {before.hostname}") from None
         except exceptions.RequestException as error:
             fault = f"{before.hostname} cannot be asked for it ({type(error).__name__})"
             raise DataError(path, fault, BY_HAND) from None
-        target = session.get_redirect_target(response)
+        except OSError:  # all else that is one has its clause above
+            fault = "the certificates that this computer trusts cannot be read"
+            raise DataError(path, fault, "look whether REQUESTS_CA_BUNDLE names a file that is there") from None
+        except (ValueError, urllib3.exceptions.HTTPError):  # not all that requests stumbles over is its own error
+            raise DataError(path, "the way to it leads over an address that is not valid", BY_HAND) from None
         if target is None and response.status_code in (200, 206, 416):
             return response
         response.close()
         if target is None:
             raise _refusal(response, path)
-        url = urljoin(url, target)
         after = urlsplit(url)
         secure = after.scheme == "https" or before.scheme == "http" or after.hostname in THIS_MACHINE
         if after.scheme not in ("http", "https") or not secure:

@@ -5,7 +5,6 @@ Used by `python -m data_scripts.fetch`.
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from data_scripts.layouts import ORIGIN, Plan
 from data_scripts.sources import Source
 from helpers import files, runtime
 from helpers.files import DataError
+from helpers.parallel import in_threads
 
 SUMS, RECORD, LICENCE = "SHA256SUMS", "SOURCE.json", "LICENCE.txt"
+ANEW = "move its folder away, and fetch it again"
 
 
 def lay_out(folder: Path, source: Source, planned: Plan, record: Mapping[str, object]) -> None:
@@ -74,17 +75,35 @@ def read_record(folder: Path) -> dict | None:
         DataError: If it is damaged.
     """
     path = folder / RECORD
-    record = files.read_json(path) if path.is_file() else None
-    if record is not None and not (isinstance(record, dict) and {"variant", "subset", "cases"} <= record.keys()):
-        raise DataError(path, "it does not say what was fetched", "move its folder away, and fetch it again")
+    if not path.is_file():
+        return None
+    try:
+        record = files.read_json(path)
+    except DataError as error:
+        raise DataError(path, error.fault, ANEW) from None
+    if not (isinstance(record, dict) and _says_what(record)):
+        raise DataError(path, "it does not say what was fetched", ANEW)
     return record
+
+
+def _says_what(record: dict) -> bool:
+    """Whether a record holds what is read from it, in the kinds that were written; a hand may have changed it."""
+    cases, archives = record.get("cases"), record.get("archives", [])
+    return (
+        isinstance(record.get("variant"), str)
+        and isinstance(record.get("subset", ""), int | None)
+        and isinstance(cases, dict)
+        and all(isinstance(count, int) for count in cases.values())
+        and isinstance(archives, list)
+        and all(isinstance(archive, dict) for archive in archives)
+    )
 
 
 def verify(folder: Path) -> list[str]:
     """Hash everything again that was laid out, and tell what is missing, changed or new, in a line each.
 
     Raises:
-        DataError: If there is no list of checksums, or one that is damaged.
+        DataError: If it was not fetched, or if its list of checksums is damaged.
 
     Example:
         >>> import tempfile
@@ -97,18 +116,19 @@ def verify(folder: Path) -> list[str]:
     try:
         lines = sums.read_text(encoding="utf8").splitlines()
     except FileNotFoundError:
+        if (folder / RECORD).is_file():
+            return [f"{SUMS} is missing, so that nothing tells what else is changed"]
         raise DataError(
             folder, f"it holds no {SUMS}", "only what was fetched by this command can be verified"
         ) from None
     except (OSError, UnicodeDecodeError):
-        raise DataError(sums, "it cannot be read", "move its folder away, and fetch it again") from None
+        raise DataError(sums, "it cannot be read", ANEW) from None
     known = {line[66:]: line[:64] for line in lines}
     if not known or any(len(line) < 67 or line[64:66] != "  " for line in lines):
-        raise DataError(sums, "it is no list of checksums", "move its folder away, and fetch it again")
-    there = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+        raise DataError(sums, "it is no list of checksums", ANEW)
+    there = {_printable(path.relative_to(folder).as_posix()): path for path in _files(folder)}
     both = sorted(known.keys() & there.keys())
-    with ThreadPoolExecutor(runtime.cores()) as pool:  # threads, because hashing lets others run meanwhile
-        digests = list(runtime.progress(pool.map(files.hash_file, map(there.get, both)), len(both), folder.name))
+    digests = list(runtime.progress(in_threads(files.hash_file, map(there.get, both)), len(both), folder.name))
     faults = [f"{name} is missing" for name in sorted(known.keys() - there.keys())]
     faults += [f"{name} is changed" for name, digest in zip(both, digests, strict=True) if digest != known[name]]
     return faults + [f"{name} is new here" for name in sorted(there.keys() - known.keys() - {SUMS})]
@@ -118,3 +138,8 @@ def _files(folder: Path) -> list[Path]:
     """All files of a folder, without what desktops hide there."""
     found = [path for path in folder.rglob("*") if path.is_file()]
     return [path for path in found if all(part[0] != "." for part in path.relative_to(folder).parts)]
+
+
+def _printable(name: str) -> str:
+    """A name of bytes that stand for no text, spelled out; any other as it is."""
+    return name.encode("utf8", "backslashreplace").decode()

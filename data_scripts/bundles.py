@@ -3,9 +3,12 @@
 Used by `python -m data_scripts.fetch`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from helpers import archives, files
 from helpers.files import DataError
@@ -27,7 +30,21 @@ class Bundle:
 
     def read(self, name: str) -> bytes:
         """Read one small file."""
-        return archives.read_one(self.path, name) if self.packed else self._inside(name).read_bytes()
+        return archives.read_one(self.path, name) if self.packed else self.locate(name).read_bytes()
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Read one file bit by bit; what zipfile finds wrong meanwhile, it raises itself."""
+        if self.packed:
+            with zipfile.ZipFile(self.path) as archive, archive.open(name) as stream:
+                yield stream
+        else:
+            with open(self.locate(name), "rb") as stream:
+                yield stream
+
+    def locate(self, name: str) -> Path:
+        """Where one file is, as a user would say it; in an archive, as if that were a folder."""
+        return self.path / name if self.packed or self.path.is_dir() else self.path
 
     def copy(self, targets: Mapping[str, Path], progress: Callable[[Iterable], Iterable] = iter) -> dict[str, str]:
         """Write files to where they belong; what is there already and the same is left.
@@ -47,21 +64,18 @@ class Bundle:
             return archives.unpack_files(self.path, targets, progress)
         hashes = {}
         for name in progress(targets):
-            hashes[name] = files.hash_file(self._inside(name))
+            hashes[name] = files.hash_file(self.locate(name))
             if not (targets[name].is_file() and files.hash_file(targets[name]) == hashes[name]):
-                with open(self._inside(name), "rb") as stream:
+                with self.open(name) as stream:
                     archives.write_whole(stream, targets[name], self.sizes[name])
         return hashes
-
-    def _inside(self, name: str) -> Path:
-        return self.path / name if self.path.is_dir() else self.path
 
 
 def open_bundle(path: str | Path) -> Bundle:
     """List what is in an archive or a folder; any other file is a bundle of itself.
 
     Raises:
-        DataError: If it is missing, or an archive that cannot be trusted.
+        DataError: If it is missing, an archive that cannot be trusted, or bears or holds a name that is no text.
 
     Example:
         >>> import tempfile
@@ -75,9 +89,21 @@ def open_bundle(path: str | Path) -> Bundle:
     path = Path(path)
     if path.is_dir():
         inside = sorted(file for file in path.rglob("*") if file.is_file())
-        return Bundle(path, {file.relative_to(path).as_posix(): file.stat().st_size for file in inside}, False)
+        sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in inside}
+        for name in (path.resolve().name, *sizes):
+            _check_name(path, name)
+        return Bundle(path, sizes, False)
+    _check_name(path, path.name)
     if not path.is_file():
         raise DataError(path, "there is no such file", "check the name")
     if path.suffix.lower() == ".zip":
         return Bundle(path, archives.list_files(path), True)
     return Bundle(path, {path.name: path.stat().st_size}, False)
+
+
+def _check_name(path: Path, name: str) -> None:
+    """Refuse a name of bytes that stand for no text: no list of checksums and no record could say it."""
+    try:
+        name.encode("utf8")
+    except UnicodeEncodeError:
+        raise DataError(path, f"the name {name!a} is not UTF-8", "rename that file or folder") from None

@@ -173,8 +173,10 @@ def sweep(path: Path) -> None:
 
 def _entries(sums: Path) -> dict[str, dict[str, Any]]:
     entries = files.read_json(sums) if sums.exists() else {}
+    kinds = {"sha256": str, "bytes": int, "published": bool}  # of what a hand may have changed
     whole = isinstance(entries, dict) and all(
-        isinstance(entry, dict) and {"sha256", "bytes", "published"} <= entry.keys() for entry in entries.values()
+        isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in kinds.items())
+        for entry in entries.values()
     )
     if not whole:
         remedy = "correct or delete it; what is beside it is then taken as it is"

@@ -4,6 +4,7 @@ Used by `python -m data_scripts.fetch`, `make_phantoms` and `pack`.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,10 +36,15 @@ def finish(work: Callable[[], int], place: Path) -> int:
         place: What an error of the disk is about, if it does not say so itself.
 
     Returns:
-        The exit code: that of the work, 2 after an error, 130 after Ctrl-C.
+        The exit code: that of the work, 2 after an error, 130 after Ctrl-C, 1 if nobody reads on (``| head -1``).
     """
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()  # here, where a reader that is gone can be told from a fault
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes at exit
+        return 1
     except DataError as error:
         print(error, file=sys.stderr)
         return 2

@@ -106,16 +106,19 @@ def _finish(url: str, path: Path, size: int | None, sha256: str | None, report: 
 
 def _try_often(url: str, path: Path, size: int | None, sha256: str | None, report: Report, patience: Patience) -> None:
     """Leave the whole file in its part, after as many tries as it takes."""
-    failed, furthest = 0, _length(_part(path))
+    known = _known(path, url, size)
+    failed, furthest, version = 0, _length(_part(path)) if known else 0, known.get("version")
     with requests.Session() as session:
         while True:
             try:
                 return _receive(session, url, path, size, sha256, report, patience)
             except Broken as broken:
-                reached = _length(_part(path))
-                # A server that cannot go on in the middle must come further than it ever did.
+                reached, latest = _length(_part(path)), _known(path, url, size).get("version", version)
+                if version not in (None, latest):  # no progress in itself, else it could change without end
+                    furthest = reached
+                # A server that cannot go on in the middle must come further than it ever did with this version.
                 further = reached - furthest >= patience.slowest * patience.stall
-                failed, furthest = 1 if further else failed + 1, max(furthest, reached)
+                failed, furthest, version = 1 if further else failed + 1, max(furthest, reached), latest
                 if failed == patience.tries:
                     fault = f"{broken}, {failed} tries in a row brought it no further, and {_size(reached)} are kept"
                     raise DataError(path, fault, f"check the network, then {GO_ON}") from None
@@ -138,11 +141,14 @@ def _receive(session, url: str, path: Path, size: int | None, sha256: str | None
     with answers.ask(session, url, path, headers, patience) as response:
         start, total = answers.place(response)
         offered = answers.version(response)
+        chunks = answers.chunks(response, patience)
+        head = next(chunks, b"")
+        if not head and total != 0 and not response.headers.get("Content-Range", "").startswith("bytes *"):
+            # Its header may be cut off, too: nothing that is missing there may cost the part.
+            raise Broken("the connection broke off before a byte came")
         if response.status_code == 416 or start not in (0, asked) or (start and _other(known, offered, total)):
             _forget(path)
             raise Broken("the server offers the rest of something else, so it is begun anew", 0)
-        chunks = answers.chunks(response, patience)
-        head = next(chunks, b"")
         total = known.get("bytes") if start and total is None else total
         _refuse(response, head, path, start, total, size, sha256)
         total = total if size is None else size
@@ -176,9 +182,14 @@ def _refuse(
     if page and not start and not head.startswith(b"PK"):
         fault = f"{host} sends a web page instead of it, such as one to log in"
         raise DataError(path, fault, f"log in to the network or the site in a browser and try again, or {BY_HAND}")
+    if (packed := response.headers.get("Content-Encoding", "").lower()) not in ("", "identity"):
+        fault = f"{host} packs it on the way ({packed!a}), although it is asked not to"
+        raise DataError(path, fault, BY_HAND)
     if None not in (size, total) and total != size:
         fault = f"{host} offers {total:,} bytes, but it must have {size:,}"
         raise DataError(path, fault, f"look whether its source has a new version, or {BY_HAND}")
+    if total == 0:
+        raise DataError(path, f"{host} sends an empty file instead of it", f"try again later, or {BY_HAND}")
     if total is None and size is None and not sha256 and not response.raw.chunked:
         raise DataError(path, f"{host} does not say how long it is, so that half of it could pass", BY_HAND)
 
@@ -212,6 +223,8 @@ def _known(path: Path, url: str, size: int | None) -> dict:
     except DataError:
         return {}  # the caller says that nothing is known
     if not (isinstance(known, dict) and known.keys() == {"url", "version", "bytes"} and known["url"] == url):
+        return {}
+    if not (isinstance(known["bytes"], int | None) and isinstance(known["version"], str | None)):
         return {}
     total = size if known["bytes"] is None else known["bytes"]
     return known if size in (None, total) and (total is None or _length(_part(path)) <= total) else {}

@@ -36,9 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", choices=sources.SOURCES, help="which data set")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the data root (COURSE_DATA, or data/)")
-    parser.add_argument(
-        "--subset", type=commands.at_least(1), metavar="N", help="lay out N cases of each class, always the same"
-    )
+    fewer = "lay out N cases of each class, always the same; the download stays whole"
+    parser.add_argument("--subset", type=commands.at_least(1), metavar="N", help=fewer)
     given = "archives that are here already, or folders with what was in them"
     parser.add_argument("--from", dest="given", type=Path, nargs="+", metavar="FILE", help=given)
     parser.add_argument("--variant", default="", help=f"which of its versions ({variants}); the first if not said")
@@ -58,8 +57,7 @@ def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
         print("\n\n".join("\n".join(describe(sources.SOURCES[name], root)) for name in names))
         return 0
     if chosen.verify:
-        here = [name for name in names if (root / name / arrange.SUMS).is_file() or (root / ARCHIVES / name).is_dir()]
-        return _verify([chosen.name] if chosen.name else here, root)
+        return _verify(chosen.name, root)
     source = sources.SOURCES[chosen.name]
     if chosen.variant not in ("", *(variant.name for variant in source.variants)):
         parser.error(f"the variants of {source.name} are {', '.join(each.name for each in source.variants)}")
@@ -100,6 +98,8 @@ def fetch(
     if _stands(folder, wanted, subset):
         return folder
     print("\n".join(_terms(source, wanted)))
+    if subset and not given:
+        print(f"  download: whole, about {_size(wanted.size)}; of it, at most {subset} of each class are laid out")
     if agree:
         agree(source)
     root.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,12 @@ def accept(source: Source) -> None:
     """
     if not sys.stdin.isatty():
         raise DataError(Path(source.name), "nobody is here to accept its terms", "give --yes if you accept them")
-    if input("Do you accept these terms? [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input("Do you accept these terms? [y/N] ")
+    except (EOFError, UnicodeDecodeError):  # Ctrl-D, and keys that stand for no text
+        answer = ""
+        print()
+    if answer.strip().lower() not in ("y", "yes"):
         raise DataError(Path(source.name), "its terms are not accepted, so nothing was downloaded", "go on on phantoms")
 
 
@@ -147,7 +152,10 @@ def describe(source: Source, root: Path) -> list[str]:
         lines.append(f"  variant {variant.name}: {variant.what}; download of about {_size(variant.size)}")
         lines.append(f"    from {variant.where}")
         lines += [f"    {variant.notes}"] if variant.notes else []
-    return [*lines, f"  here: {_state(source, root)}"]
+    try:
+        return [*lines, f"  here: {_state(source, root)}"]
+    except DataError as fault:  # of this one; the others can still be listed
+        return [*lines, f"  here: {fault}"]
 
 
 def _state(source: Source, root: Path) -> str:
@@ -237,27 +245,42 @@ def _done(folder: Path, variant: Variant, planned: layouts.Plan, given: bool) ->
     yield runtime.say_how(folder.parent)
 
 
-def _verify(names: Sequence[str], root: Path) -> int:
-    """Hash everything again that was fetched, and say what is not as it was."""
+def _verify(wanted: str | None, root: Path) -> int:
+    """Hash everything again that was fetched, one data set or all, and say what is not as it was."""
+    names = [wanted] if wanted else [name for name in sources.SOURCES if _was_fetched(root, name)]
     failed = False
     for name in names:
-        folder, kept = root / name, root / ARCHIVES / name
-        faults = arrange.verify(folder) if folder.is_dir() else []
+        folder, kept, whole = root / name, root / ARCHIVES / name, "as it was fetched"
+        faults = []
+        if folder.is_dir():
+            faults += arrange.verify(folder)
+        elif wanted:
+            faults += [f"{name} is not laid out here"]
+        else:
+            whole = "its archives are as they were fetched; it is not laid out here"
         for path in sorted(kept.glob("*")):
             try:
                 _ = checksums.recorded(path) and checksums.check(path)
             except DataError as fault:
                 faults.append(str(fault))
         failed = failed or bool(faults)
-        print(f"{name}: {f'{len(faults)} faults' if faults else 'as it was fetched'}")
+        print(f"{name}: {f'{len(faults)} faults' if faults else whole}")
         print("".join(f"  {line}\n" for line in faults[:MOST]), end="")
         if len(faults) > MOST:
             print(f"  and {len(faults) - MOST} more")
-        if faults:
+        if faults and folder.is_dir():
             print(f"  To get it back, move {folder} away and fetch it again.")
+        elif faults:
+            print(f"  To get it, fetch it; if it is elsewhere, name its data root with --out instead of {root}.")
     if not names:
         print(f"Nothing in {root} was fetched by this command.")
     return int(failed)
+
+
+def _was_fetched(root: Path, name: str) -> bool:
+    """Whether this command left traces of a data set; one of them may have been deleted since."""
+    traces = (root / name / arrange.SUMS, root / name / arrange.RECORD, root / ARCHIVES / name)
+    return any(trace.exists() for trace in traces)
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -15,7 +15,8 @@ from helpers import archives, runtime
 from helpers.files import DataError
 
 TOKEN = "make a token on kaggle.com under Settings, API, and put it where that page says"
-LET_IN = ("kaggle.json", "access_token", "credential", "authent", "unauthorized", "forbidden", "401", "403")
+# No numbers: the client shows its progress, and "403M/3.3G" is no refusal.
+LET_IN = ("kaggle.json", "access_token", "credential", "authent", "in configuration", "unauthorized", "forbidden")
 PAUSE = 0.2  # seconds between two looks at how far it is
 
 
@@ -31,7 +32,8 @@ def fetch_archive(name: str, path: Path, size: int) -> Path:
         The path.
 
     Raises:
-        DataError: If the client is not here, is not let in, fails, or leaves something that is no whole archive.
+        DataError: If the client is not here, does not start, is not let in, fails, or leaves something that is no
+            whole archive, which is kept as ``<name>.refused``.
         OSError: If nothing can be written.
     """
     page = f"https://www.kaggle.com/datasets/{name}"
@@ -42,7 +44,7 @@ def fetch_archive(name: str, path: Path, size: int) -> Path:
         raise DataError(path, fault, f"install that and {TOKEN}, or {by_hand}")
     folder = path.with_name(f"{path.name}.kaggle")
     folder.mkdir(parents=True, exist_ok=True)
-    code, said = _run([*program, "datasets", "download", "-d", name, "-p", str(folder)], folder, size, path.name)
+    code, said = _run([*program, "datasets", "download", "-d", name, "-p", str(folder)], folder, size, path)
     came = folder / f"{name.rpartition('/')[2]}.zip"
     if code and any(word in said.lower() for word in LET_IN):
         raise DataError(path, "Kaggle does not let its client in", f"{TOKEN}, or {by_hand}")
@@ -52,8 +54,10 @@ def fetch_archive(name: str, path: Path, size: int) -> Path:
     try:
         archives.list_files(came)
     except DataError as fault:
-        came.unlink()
-        raise DataError(path, f"what Kaggle's client brought was of no use, {fault.fault}", by_hand) from None
+        refused = came.with_name(f"{came.name}.refused")
+        os.replace(came, refused)  # it took hours to get, and may be of use to other programs
+        what = f"what Kaggle's client brought was of no use, {fault.fault}, and is kept as {refused}"
+        raise DataError(path, what, by_hand) from None
     os.replace(came, path)
     shutil.rmtree(folder, ignore_errors=True)
     return path
@@ -66,13 +70,17 @@ def find_program() -> list[str]:
     return [sys.executable, "-m", "kaggle.cli"] if importlib.util.find_spec("kaggle") else []
 
 
-def _run(command: list[str], folder: Path, size: int, label: str) -> tuple[int, str]:
+def _run(command: list[str], folder: Path, size: int, path: Path) -> tuple[int, str]:
     """Run the client until it ends, and show how far it is; its exit code, and all that it said."""
     log = folder / "said.txt"
-    bar = runtime.progress((), total=size, label=label)
+    bar = runtime.progress((), total=size, label=path.name)
     bar.unit, bar.unit_scale = "B", True
     with open(log, "wb") as said, bar:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
+        except OSError as error:  # such as a script for a Python that is gone
+            fault = f"the program of Kaggle's client cannot be started ({error.strerror})"
+            raise DataError(path, fault, "install it again with pip") from None
         try:
             while process.poll() is None:
                 time.sleep(PAUSE)

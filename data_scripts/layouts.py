@@ -6,6 +6,7 @@ Used by `python -m data_scripts.fetch`. What the folders must look like, README.
 import gzip
 import re
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -23,7 +24,9 @@ SEED = 2020  # of the draws: another one, other cases
 ORIGIN = "ORIGIN.json"
 WITHOUT_MASKS = "dicom-images-test"  # the competition's own test images
 PROJECTIONS = "l3_dataset.npz"
-UNWRITABLE = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')  # on Windows, and on sticks that all systems read
+# On Windows, and on sticks that all systems read; and what ends a line, in a list of checksums too.
+UNWRITABLE = re.compile(r'[<>:"|?*\x00-\x1f\x7f-\x9f\u2028\u2029]|[. ]$')
+AGAIN = "download it again from the authors' page, which data_scripts.fetch l3 --list names"
 
 
 class Item(NamedTuple):
@@ -72,7 +75,7 @@ def plan(source: Source, variant: Variant, bundles: Sequence[Bundle], subset: in
         subset: How many cases of each class at most.
 
     Raises:
-        DataError: If a class or the table is missing, or if a name cannot be written.
+        DataError: If a class or the table is missing, if a name cannot be written, or if projections are damaged.
 
     Example:
         >>> from data_scripts.sources import SOURCES
@@ -84,7 +87,9 @@ def plan(source: Source, variant: Variant, bundles: Sequence[Bundle], subset: in
     items = []
     for bundle in bundles:
         outer = bundle.path.resolve().name.removesuffix(".zip")
-        items += [Item(bundle, name, (outer, *name.replace("\\", "/").split("/"))) for name in bundle.sizes]
+        for name in bundle.sizes:  # some programs pack CT-0/1.nii.gz as ./CT-0/1.nii.gz
+            inside = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+            items.append(Item(bundle, name, (outer, *inside)))
     items = [item for item in items if all(part[:1] != "." and part != "__MACOSX" for part in item.parts[1:])]
     planned = LAYOUTS[source.layout](variant, items, subset)
     empty = [name for name, count in planned.counts.items() if not count]
@@ -203,22 +208,41 @@ def _projections(variant: Variant, items: Sequence[Item], subset: int | None) ->
     found = [item for item in items if item.file.lower().endswith(".npz")]
     if len(found) > 1:
         raise DataError(found[0].bundle.path, f"{len(found)} .npz files are there", f"give {PROJECTIONS} alone")
+    for item in found:
+        _check_projections(item)
     counts = {PROJECTIONS: len(found)}
-    trim = partial(_keep_projections, subset) if subset else None
+    trim = partial(_keep_projections, found[0], subset) if subset and found else None
     return Plan(dict.fromkeys([PROJECTIONS], found[0]) if found else {}, counts, counts, {}, trim)
 
 
-def _keep_projections(count: int, folder: Path) -> str:
-    """Leave some cases in the file of projections."""
-    path = folder / PROJECTIONS
-    arrays = files.read_npz(path)
+def _check_projections(item: Item) -> None:
+    """Refuse what only bears the name of such a file, without reading all of it."""
+    try:
+        with item.bundle.open(item.name) as stream, zipfile.ZipFile(stream) as archive:
+            there = set(archive.namelist())
+    except files.NPZ_FAULTS:
+        raise DataError(item.bundle.locate(item.name), "it is not a whole .npz file", AGAIN) from None
+    if not {"names.npy", "ydata.npy"} <= there:
+        raise DataError(item.bundle.locate(item.name), "it does not hold names and ydata as published", AGAIN)
+
+
+def _keep_projections(item: Item, count: int, folder: Path) -> str:
+    """Leave some cases in the file of projections; what is wrong with it is said of the file that was given."""
+    path, given = folder / PROJECTIONS, item.bundle.locate(item.name)
+    try:
+        arrays = files.read_npz(path)
+    except DataError as error:
+        raise DataError(given, error.fault, error.remedy) from None
     names = [str(name) for name in np.ravel(arrays.get("names", ()))]
     drawn = set(choose(set(names), count))
     kept = [index for index, name in enumerate(names) if name in drawn]
     less = {name: array[kept] for name, array in arrays.items() if array.shape[:1] == (len(names),)}
     marks = arrays["ydata"].item() if arrays.get("ydata", np.zeros(1)).shape == () else None
     if not isinstance(marks, dict) or not kept:
-        raise DataError(path, "it does not hold names and ydata as published", "give the published file")
+        raise DataError(given, "it does not hold names and ydata as published", AGAIN)
+    for rows in marks.values():
+        if np.asarray(rows, object).shape[:1] != (len(names),):
+            raise DataError(given, "its ydata does not hold a row of each annotator for each of its names", AGAIN)
     less["ydata"] = np.array({who: [rows[index] for index in kept] for who, rows in marks.items()}, dtype=object)
     less |= {"num_images": np.array(len(kept))} if "num_images" in arrays else {}
     return files.write_atomic(path, lambda file: np.savez_compressed(file, **(arrays | less))).name

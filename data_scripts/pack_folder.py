@@ -20,6 +20,7 @@ WHEELS = "wheels/*.whl"  # what pip brings into it, whatever it is called
 BUSY = "bundle"  # the name of its lock
 GO_ON = "This bundle is not whole yet: call data_scripts.pack again. What was meant to be in it:"
 LINE = re.compile(r"[0-9a-f]{64}  [^/].*")
+OF_WINDOWS = ("System Volume Information", "$RECYCLE.BIN")  # on every stick that it formatted; others' begin with a dot
 
 
 class Item(NamedTuple):
@@ -38,7 +39,7 @@ def find_stale(out: Path, wanted: Collection[str]) -> set[str]:
     """What an earlier call wrote into a folder and is not wanted any more.
 
     Raises:
-        DataError: If the folder holds something that no call wrote, hidden files aside.
+        DataError: If the folder holds something that no call wrote, hidden files and those of Windows aside.
 
     Example:
         >>> import tempfile
@@ -49,6 +50,7 @@ def find_stale(out: Path, wanted: Collection[str]) -> set[str]:
         {'course/a.py'}
     """
     there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    there = {name for name in there if name.split("/")[0] not in OF_WINDOWS}
     ours = {f"{UNFINISHED}.part", f"{BUSY}.lock"}
     begun = (out / UNFINISHED).read_text(encoding="utf8").splitlines() if (out / UNFINISHED).is_file() else []
     known = begun[1:] if begun[:1] == [GO_ON] else list(read_sums(out / SUMS))
@@ -78,6 +80,9 @@ def finish(out: Path, items: Mapping[str, Item], stale: Iterable[str]) -> None:
     """
     for name in set(stale) - set(items):
         (out / name).unlink(missing_ok=True)
+        for folder in Path(name).parents[:-2]:  # below course/, data/ and wheels/; an empty class would stop a notebook
+            if (out / folder).is_dir() and not any((out / folder).iterdir()):
+                (out / folder).rmdir()
     done = {name: write(out / name, item) for name, item in runtime.progress(items.items(), len(items), "copying")}
     if hasattr(os, "sync"):
         os.sync()  # so that the list stands for data on the stick, even if it is pulled out now

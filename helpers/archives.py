@@ -25,7 +25,8 @@ MOST_FILES = 200_000
 LARGEST_READ = 256 << 20  # bytes of a file that is read into memory, such as a table
 # Images are packed already: a zip of them hardly shrinks. Zeros shrink a thousandfold.
 MOST_RATIO, HARMLESS = 100, 1 << 20
-END, MANY = 22 + 0xFFFF, 0xFFFF  # bytes in which an archive's last record lies; so many entries, or more
+LARGE, MANY = 56 + 20, 0xFFFF  # bytes of the two records of a large archive; a count that stands for itself or more
+END = LARGE + 22 + 0xFFFF  # bytes in which an archive's last records lie
 FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, OverflowError, RuntimeError)
 AGAIN = "download it again, or unpack it by hand"
 OUTSIDE, DISTRUST = "would be written outside of its folder", "do not trust this archive"
@@ -210,8 +211,12 @@ def _check_count(path: Path, archive: zipfile.ZipFile) -> None:
     with open(path, "rb") as file:
         file.seek(-min(END, path.stat().st_size), os.SEEK_END)
         tail = file.read()
-    (stated,) = struct.unpack_from("<H", tail, tail.rfind(b"PK\5\6") + 10)
-    if stated != min(len(archive.infolist()), MANY):
+    end = tail.rfind(b"PK\5\6")
+    (stated,) = struct.unpack_from("<H", tail, end + 10)
+    large = tail[max(end - LARGE, 0) : end]
+    if stated == MANY and large[:4] == b"PK\6\6" and large[56:60] == b"PK\6\7":
+        (stated,) = struct.unpack_from("<Q", large, 32)  # beyond 4 GB, some writers say MANY however few there are
+    if stated != len(archive.infolist()):
         raise zipfile.BadZipFile
 
 

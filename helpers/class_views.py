@@ -53,7 +53,7 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], title: str = "", origin
         ax = figure.add_axes([SIDE / page[0], FOOT / page[1], wide / page[0], CELL * size / page[1]])
         ax.imshow(shares, cmap=SHADES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         for (row, column), count in np.ndenumerate(matrix):
-            colour = "white" if shares[row, column] > 0.6 else "black"
+            colour = "white" if shares[row, column] > 0.95 else "black"
             text = f"{count}\n{100 * shares[row, column]:.0f} %" if totals[row] else "0\nno case"
             weight = "bold" if row == column else "normal"
             ax.text(column, row, text, color=colour, ha="center", va="center", weight=weight)

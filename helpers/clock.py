@@ -77,7 +77,9 @@ class Clock:
         """Network, size of the run and predicted minutes, as `comparison_charts.minutes` takes them."""
         return [(one.network, one.size, one.minutes) for one in self.timings]
 
-    def __str__(self) -> str:
+    @property
+    def table(self) -> list[list[str]]:
+        """What is printed, the header first."""
         head = ["network", "run", "s/step", "measured with", "steps", "training", "memory"]
         lines = [
             [
@@ -91,7 +93,15 @@ class Clock:
             ]
             for one in self.timings
         ]
-        return "\n".join([aligned([head, *lines]), *_small_print(self.timings)])
+        return [head, *lines]
+
+    @property
+    def notes(self) -> list[str]:
+        """The small print below it."""
+        return _small_print(self.timings)
+
+    def __str__(self) -> str:
+        return "\n".join([aligned(self.table), *self.notes])
 
 
 class Latency(NamedTuple):

@@ -31,8 +31,8 @@ REFERENCES = {
     "xray": Reference(networks.ResNet, 23_567_299, "Paddle's ResNet-50"),
 }
 MEASURED = (
-    "FLOPs are of one forward pass, a multiplication and an addition being two. Seconds, memory and minutes are those",
-    "of the machine it ran on, the memory that of the whole process with its data.",
+    "FLOPs are of one forward pass, a multiplication and an addition being two.",
+    "Seconds, memory and minutes are those of the machine it ran on, the memory that of the whole process with data.",
 )
 PUBLISHED = "Published figures come from other cases, and some are of another measure."
 

@@ -280,7 +280,7 @@ def _key(rows: Sequence[tuple[str, Estimate]], rules: list[tuple], dots: list[tu
     """Results, and the trivial rule by its name where there is one."""
     names = {found.baseline_name for _, found in rows if found.value is not None}
     rule = f"trivial rule: {names.pop()}" if len(names) == 1 else "trivial rule"
-    return [parts.marks(rules, 10, rule), parts.marks(dots, 12, "result, with 95 % interval")]
+    return [parts.marks(dots, 12, "result, with 95 % interval"), parts.marks(rules, 18, rule)]  # in front, and larger
 
 
 def _metric(rows: Sequence[tuple[str, Estimate]], more: Sequence[float] = ()) -> tuple[str, list[float]]:

@@ -173,7 +173,7 @@ def sections(
     Taught in notebook 05.
     """
     tables = [
-        report.Section(sheet.title, "\n\n".join(sheet.notes), sheet.rows)
+        report.Section(sheet.title, "\n".join(sheet.notes), sheet.rows)
         for sheet in (table.sizes, table.costs, table.results)
     ]
     data = origin(kept)
@@ -181,7 +181,7 @@ def sections(
     luck_text = "\n\n".join([*(str(luck.seeds(kept, task)) for task in TASKS), str(chance)])
     sources = "\n".join(f"{letter}: {title}" for letter, title in flaws.SOURCES.items())
     price = "What a mistake changes, by seed, in points of its metric: + flatters, - harms."
-    once = "One training each, with one seed."
+    once, when = "One training each, with one seed.", comparison_charts.minutes(times.rows)
 
     def drawn(title: str, what: str, sized: bool = True) -> report.Section:
         if sized:
@@ -203,5 +203,5 @@ def sections(
         drawn("Depth: chest X-rays", "depths", sized=False),
         drawn("Width: CNN3D on chest CT", "widths of CNN3D"),
         drawn("Width: ResNet-18 on chest X-rays", "widths of ResNet-18"),
-        report.Section("The class clock", str(times), chart=comparison_charts.minutes(times.rows)),
+        report.Section("The class clock", "\n".join(times.notes), times.table, when, origin="this machine"),
     ]

@@ -183,7 +183,7 @@ def _draw_scores(ax: Axes, truth: np.ndarray, score: np.ndarray, names: Sequence
         highest = max(highest, both.max())
     ax.axhline(0, color=GREY, linewidth=0.8)
     ax.axvline(threshold, color="black", linewidth=1.5)
-    ax.set(xlim=(0, 1), ylim=(-1.25 * highest, 1.25 * highest), yticks=[], xlabel=f"score: probability of {names[1]}")
+    ax.set(xlim=(0, 1), ylim=(-1.25 * highest, 1.25 * highest), yticks=[], xlabel=f"score: how sure of {names[1]}")
     ax.spines["left"].set_visible(False)
     ax.annotate(
         f"threshold {threshold:.2f}",

@@ -31,7 +31,7 @@ def check_run(answer: float | None) -> str:
         return RIGHT + " This is what `decode_rle` does for every run of the table."
     hints = {
         NEXT_GAP // ROWS: f"{NEXT_GAP} is a gap, not the number of a pixel; from where is it counted?",
-        (GAP + NEXT_GAP) // ROWS: "both gaps are in it; what lies between them?",
+        (GAP + NEXT_GAP) // ROWS: "two gaps and a run lie before it; are all in your sum, and by what did you divide?",
         GAP // ROWS: "that is where the first run begins; the second was asked for.",
         right + 1: "nearly; does the first column have the number 0 or 1?",
         start % ROWS: "that is its row; the column was asked for.",

@@ -205,8 +205,12 @@ def hide(rows: Rows, above: str = "", below: str = "") -> Rows:
     return Rows(prepared, rows.where, rows.seed, rows.view, rows.change, rows.ask)
 
 
-def middle_errors(rows: Rows) -> np.ndarray:
-    """How far off the rule is that names the middle of what can be seen: the rule to beat where little is left.
+def cut_errors(rows: Rows, part: float = 2 / 3) -> np.ndarray:
+    """How far off a rule is that only knows where an image was cut: L3 lies so far down what is left.
+
+    Args:
+        rows: Scans of which only the middle of L1 to the middle of L4 can be seen, three vertebrae further down.
+        part: How far down, 0 being the upper end of what is left; L3 lies two of those three vertebrae below L1.
 
     Returns:
         Errors in mm, positive towards the feet, one a scan of the set that shows L3.
@@ -215,8 +219,8 @@ def middle_errors(rows: Rows) -> np.ndarray:
     """
     shown = rows.where[np.isfinite(rows.prepared.levels[rows.where, TARGET])]
     bright = rows.prepared.images[shown].any(axis=(1, 3))
-    middles = np.array([np.flatnonzero(scan)[[0, -1]].mean() for scan in bright])
-    return (middles - rows.prepared.levels[shown, TARGET]) * MM
+    ends = np.array([np.flatnonzero(scan)[[0, -1]] for scan in bright])
+    return (ends @ [1 - part, part] - rows.prepared.levels[shown, TARGET]) * MM
 
 
 def _row(levels: np.ndarray, name: str) -> float:

@@ -208,6 +208,7 @@ def errors(by_method: Mapping[str, ArrayLike], near: float = 15.0, origin: str =
         ax.set_xlabel(f"too near the head   ←   error in mm   →   too near the feet;   shaded: within {near:g} mm")
         ax.tick_params(axis="y", length=0)
         note = "a dot is a scan; bar: half of the errors are no larger (median); diamond: bias (mean)"
+        note += "; arrow: so many beyond the axis" * bool(reach > limit)
         return Picture(figure, "errors", f"errors of the scans: {'; '.join(said)}.", origin, note)
 
 
@@ -223,6 +224,7 @@ def _mark_epoch(ax: Axes, epoch: int, high: bool) -> None:
         textcoords="offset points",
         color=GREEN,
         ha="right" if late else "left",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},  # a rule's line may pass below it
     )
 
 

@@ -12,6 +12,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -134,7 +135,9 @@ def data_root() -> Path:
     named = os.environ.get("COURSE_DATA")
     if not named:
         return ROOT / "data"
-    folder = Path(named).expanduser()
+    folder = Path(named)
+    with suppress(RuntimeError):  # of a home that is not there: it is no folder, as said below
+        folder = folder.expanduser()
     folder = folder if folder.is_absolute() or folder.is_dir() else ROOT / folder
     if not folder.is_dir():
         raise DataError(named, "there is no such folder", "correct COURSE_DATA, or unset it to work on phantoms")

@@ -4,7 +4,7 @@ Used by `training` and, through the tasks, by every notebook.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 
 KINDS = ("one-cycle", "exponential", "cosine")
 
@@ -29,8 +29,8 @@ class Schedule:
             shared out evenly among the cycles, or if there are cycles where there is no cosine.
 
     Example:
-        >>> Schedule(epochs=100, batch=2, rate=1e-4).decay
-        0.96
+        >>> Schedule(epochs=100, batch=2, rate=1e-4)
+        Schedule(epochs=100, batch=2, rate=0.0001, kind='exponential', decay=0.96, weight_decay=0.0, patience=15)
 
     Taught in notebook 01.
     """
@@ -42,7 +42,7 @@ class Schedule:
     decay: float = 0.96
     weight_decay: float = 0.0
     patience: int = 15
-    cycles: int = field(default=1, repr=False)  # few schedules have any, and all are printed in notebooks
+    cycles: int = 1
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -54,6 +54,13 @@ class Schedule:
             raise ValueError(f"cycles are for the kind 'cosine', but the kind is {self.kind!r}")
         if self.epochs % self.cycles:
             raise ValueError(f"{self.epochs} epochs cannot be shared out evenly among {self.cycles} cycles")
+
+    def __repr__(self) -> str:
+        """What counts: a decay where the kind knows one, cycles where there are several."""
+        unused = {"decay"} if self.kind != "exponential" else set()
+        unused |= {"cycles"} if self.cycles == 1 else set()
+        shown = (f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.name not in unused)
+        return f"Schedule({', '.join(shown)})"
 
 
 def learning_rate(schedule: Schedule, epoch: int, part: float) -> float:

@@ -15,6 +15,8 @@ from helpers.pictures import ORANGE, SKY, VERMILION, Picture, draw_scale, draw_s
 from helpers.stacks import Stack
 
 COLOURS = {"muscle": VERMILION, "fat": SKY}
+TINT = 0.45  # how much of the colour lies over the greys
+GREYNESS = {"muscle": 0.55, "fat": 0.15}  # how bright each is under it, in the mediastinum window
 
 
 def tissues(piece: axial.AxialSlice, truth: Mapping[str, float] | None = None, origin: str = "") -> Picture:
@@ -39,18 +41,19 @@ def tissues(piece: axial.AxialSlice, truth: Mapping[str, float] | None = None, o
     body = axial.outline(piece.hu, piece.spacing)[:, :, None]
     volume = ct.Volume(piece.hu[:, :, None], (*piece.spacing, 1.0), "slice", "RAS")
     stack = Stack(volume, "mediastinum", body)
-    name = f"axial slice {piece.index} at z = {piece.z_mm:.0f} mm"
+    name = f"axial slice {piece.index} at z = {round(piece.z_mm, 1):g} mm"
     with our_style():
         figure, (ax,) = panels([f"{name}, mediastinum window"], 1, stack.height / stack.width, 5.4, margin=2.0)
         draw_slice(ax, stack, 0, outline=True)
         handles, labels = [], []
         for tissue, mask in masks.items():
-            clear = np.array([[*to_rgb(COLOURS[tissue]), alpha] for alpha in np.linspace(0, 0.45, 64)])
+            colour = np.array(to_rgb(COLOURS[tissue]))
+            clear = np.array([[*colour, alpha] for alpha in np.linspace(0, TINT, 64)])
             look = {"cmap": ListedColormap(clear), "vmin": 0, "vmax": 1, "interpolation_stage": "data"}
             layer, edges = stack.cut(mask[:, :, None], 0).astype(np.float32), (0, stack.width, stack.height, 0)
             ax.imshow(layer, extent=edges, interpolation="hanning", **look)
             known = f", true {truth[tissue]:.0f} cm²" if truth and tissue in truth else ""
-            handles.append(Patch(color=COLOURS[tissue], alpha=0.8, linewidth=0))
+            handles.append(Patch(color=TINT * colour + (1 - TINT) * GREYNESS[tissue], linewidth=0))
             labels.append(f"{tissue} {areas[tissue]:.0f} cm²{known}")
         draw_scale(ax, stack)
         ranges = [f"{low:g} to {high:g} HU" for low, high in axial.TISSUES.values()]

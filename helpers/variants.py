@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import paddle
+from scipy.stats import binomtest
 
 from helpers import networks, runtime, tasks
 from helpers.estimates import Estimate, figure
@@ -17,6 +18,7 @@ from helpers.records import Record
 
 SEED = 2020  # of all runs that are compared
 DRAWS = 2000
+RARE = 0.05  # how seldom a difference by chance may be
 RUN = runtime.Run(SEED, "quick", "cpu", runtime.BUILD / "no-real-data")  # to build a network, no data are looked for
 
 
@@ -99,7 +101,8 @@ def outlined(records: Iterable[Record], first: str = "pneumothorax", second: str
         first, second: Their tasks.
 
     Returns:
-        The mean difference in Dice with its 95 % interval, from a bootstrap over patients; or what is missing.
+        The mean difference in Dice with its 95 % interval, from a bootstrap over patients, and how probable it is that
+        coins fall as unevenly as the images on which the networks differ; or what is missing.
 
     Taught in notebook 05.
     """
@@ -117,9 +120,14 @@ def outlined(records: Iterable[Record], first: str = "pneumothorax", second: str
         f"{name} {int(np.sum(part['found_pixels'] > 0))}" for name, part in zip(labels, (one, other), strict=True)
     ]
     means = [figure(float(dice(part)[ill].mean())) for part in (one, other)]
-    told = "it holds 0: these images cannot tell them apart" if low <= 0 <= high else "it does not hold 0"
+    # Where most images do not differ at all, a bootstrap knows too few differences to be believed alone.
+    more, differ = int(np.sum(better > 0)), int(np.sum(better != 0))
+    coins = binomtest(more, differ).pvalue if differ else 1.0
+    told = "these images cannot tell them apart" if low <= 0 <= high or coins > RARE else "more than luck of the images"
     return (
         f"Dice on {int(ill.sum())} images with air: {labels[0]} {means[0]}, {labels[1]} {means[1]}; difference "
-        f"{better.mean():+.2f}, 95 % interval {low:+.2f} to {high:+.2f}; {told}.\n"
+        f"{better.mean():+.2f}, 95 % interval {low:+.2f} to {high:+.2f}.\n"
+        f"On {differ} of these images they differ, on {more} in favour of {labels[0]}; coins fall as unevenly with "
+        f"p = {coins:.2g}: {told}. One training each: the luck of the training is not in it.\n"
         f"Images on which anything was outlined, of {len(one['truth'])}: {', '.join(outlined_by)}."
     )

@@ -242,7 +242,7 @@ def heat(
     z: int | None = None,
     window: Window = "lung",
     spacing: Spacing = None,
-    label: str = "how much the network leaned on it",
+    label: str = "mean fall of the log-odds where hidden",
     title: str = "",
     origin: str = "",
 ) -> Picture:

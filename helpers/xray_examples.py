@@ -16,7 +16,7 @@ from helpers.estimates import figure
 from helpers.estimates import table as as_table
 from helpers.film_arrays import Films
 from helpers.film_samples import LabelledFilms
-from helpers.jobs import Task
+from helpers.jobs import Sets, Task
 from helpers.xray_answers import Evaluation
 
 NEAR = 0.5  # a control that reaches so much of what the full image gains over chance comes near it
@@ -75,12 +75,13 @@ def sizes(classes: int = 3) -> str:
     return "\n".join(lines)
 
 
-def majority(samples: LabelledFilms) -> float:
-    """The share of the commonest class.
+def majority(sets: Sets) -> float:
+    """The share of validation images of the class that is the commonest in the training set.
 
     Taught in notebook 04.
     """
-    return float(np.bincount(samples.targets).max() / len(samples))
+    commonest = np.bincount(sets.train.targets).argmax()
+    return float(np.mean(sets.valid.targets == commonest))
 
 
 def bins(found: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
@@ -91,6 +92,23 @@ def bins(found: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     table = found.report.reliability
     hits = np.round(np.nan_to_num(table.accuracy) * table.counts).astype(int)
     return np.nan_to_num(table.confidence), hits, table.counts, f"expected calibration error {figure(table.error)}"
+
+
+def wrapped(films: Films, found: Evaluation, sigma: float, seed: int) -> tuple[xray_flaws.Noisy, str]:
+    """The test image that suffers most from noise that wraps around, and what the noise does to all of them.
+
+    Args:
+        films: As prepared.
+        found: Tells which images are tested.
+        sigma: As in `xray_flaws.wrapped_noise`.
+        seed: Of the noise.
+
+    Taught in notebook 04.
+    """
+    noisy = [xray_flaws.wrapped_noise(films.images[i], sigma, seed) for i in found.cases]
+    white, black = (100 * float(np.mean([getattr(one, name) for one in noisy])) for name in ("white", "black"))
+    said = f"On average over {len(noisy)} test images: {white:.1f} % to white, {black:.1f} % to black."
+    return max(noisy, key=lambda one: one.white + one.black), said
 
 
 def worst(films: Films, found: Evaluation, count: int = 8) -> tuple[list[np.ndarray], list[str]]:
@@ -151,13 +169,18 @@ def all_controls(task: Task, films: Films, split: datasets.Split) -> dict[str, E
 
 
 def shown(films: Films, split: datasets.Split) -> tuple[list[np.ndarray], list[str]]:
-    """One test image as it is, and as each of the controls sees it.
+    """A test image with a box of usual size as it is, and as each of the controls sees it.
 
     Taught in notebook 04.
     """
-    one = films.only_usable(split.test)[:1]
+    one, boxes = films.only_usable(split.test), None
+    if split.data.boxes is None:
+        one = one[:1]
+    else:
+        top, left, bottom, right = split.data.boxes[one].T
+        one = one[np.argsort((bottom - top) * (right - left), kind="stable")[[len(one) // 2]]]
+        boxes = split.data.boxes[one]
     part = films._replace(images=films.images[one])
-    boxes = None if split.data.boxes is None else split.data.boxes[one]
     pictures = [job.hide(part, name, boxes).images[0] / np.float32(255) for name in job.SHOWN]
     return pictures, ["full image", "borders", "no lungs"]
 
@@ -201,7 +224,10 @@ def verdict(found: Evaluation, others: Mapping[str, Evaluation]) -> str:
     if near:
         end = f"With {' and '.join(near)} alone it comes near the full result: this accuracy is no evidence of disease."
     else:
-        end = "Neither border nor surroundings come near the full result: most of it needs what lies inside the box."
+        end = (
+            "Neither border nor surroundings come near the full result: by these figures most of it needs what lies "
+            "inside the box; the intervals tell how sure that is."
+        )
     return "\n".join([*lines, end])
 
 

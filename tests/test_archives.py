@@ -3,6 +3,7 @@
 import io
 import shutil
 import stat
+import struct
 import zipfile
 from pathlib import Path
 
@@ -118,6 +119,24 @@ def test_an_encrypted_archive_is_refused(house):
         content[content.index(start) + offset] |= 1
     path.write_bytes(content)
     assert "encrypted" in refusal(house, path)
+
+
+def widen(content: bytes, count: int) -> bytes:
+    """The archive as some writers end it beyond 4 GB: the true numbers stand in a record of their own alone."""
+    end = content.rindex(b"PK\5\6")
+    size, start = struct.unpack_from("<LL", content, end + 12)
+    large = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+    large += struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
+    return content[:end] + large + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, *[0xFFFF] * 2, *[0xFFFFFFFF] * 2, 0)
+
+
+def test_a_large_archive_counts_its_files_elsewhere(house):
+    path = pack(house / "data" / "a.zip", [("1", b"one"), ("2", b"two")])
+    content = path.read_bytes()
+    path.write_bytes(widen(content, 2))
+    assert archives.list_files(path) == {"1": 3, "2": 3}
+    path.write_bytes(widen(content, 3))  # one is lost
+    assert "not a whole zip" in refusal(house, path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all", b"PK\x03\x04 and no more", b"\x1f\x8b gzip"])

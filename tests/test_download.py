@@ -261,6 +261,43 @@ def test_without_ranges_it_does_not_go_on_for_ever(site, client):
     assert "the connection broke off, 4 tries in a row brought it no further, and 0.2 MB are kept" in client.fault()
 
 
+@pytest.mark.parametrize("before", ["this call", "an earlier call", "nobody knows who"])
+def test_each_version_is_counted_on_its_own(site, client, before):
+    """That the older one came further is no reason to give up on one that comes further with each try."""
+    new, cuts = CONTENT[::-1], range(20_000, 300_000, 20_000)
+    site.script = [partial(serve, upto=150_000), *(partial(serve, content=new, tag='"2"', upto=cut) for cut in cuts)]
+    if before != "this call":
+        site.script.insert(1, partial(refuse, status=404))
+        client.fault()
+    if before == "nobody knows who":
+        client.part.with_name("data.bin.part.json").unlink()
+    site.usual = partial(serve, content=new, tag='"2"')
+    client.get()
+    assert client.is_whole(new)
+
+
+def test_versions_that_change_without_end_are_given_up(site, client):
+    site.script = [partial(serve, tag=f'"{number}"', upto=50_000 * (number + 1)) for number in range(5)]
+    assert "the connection broke off, 4 tries in a row brought it no further" in client.fault()
+
+
+HEADER = b"HTTP/1.1 %b\r\nContent-Ty"
+CUT_HEADERS = [HEADER % b"206 Partial Content", HEADER % b"200 OK", HEADER % b"416 R", b'HTTP/1.1 200 OK\r\nETag: "2"']
+
+
+@pytest.mark.parametrize("answer", [*CUT_HEADERS, b"HTTP/1.1 200 OK\r\nContent-Length: 30"])
+@pytest.mark.parametrize("known", [{}, {"size": len(CONTENT)}])
+def test_an_answer_that_is_cut_off_in_its_header_costs_nothing(site, client, answer, known):
+    def cut(handler):
+        handler.wfile.write(answer)
+        handler.close_connection = True
+
+    site.script = [partial(serve, upto=100_000), cut]
+    client.get(**known)
+    assert client.is_whole()
+    assert site.asked == [None, "bytes=100000-", "bytes=100000-"]
+
+
 def test_a_server_that_sends_a_little_at_a_time_is_asked_as_often_as_it_takes(site, client):
     def stingy(handler):
         """206 with no more than 50,000 bytes, as some do."""
@@ -282,6 +319,51 @@ def test_no_connection(client, tmp_path):
     text = client.fault()
     assert "there is no connection to 127.0.0.1, 4 tries in a row" in text
     assert client.waits == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x16\x03\x03\x00\x7a\x02\x00\x00", b"HTTP/1.1 302 Found\r\n\r\n"], ids=["none", "cut", "plain"]
+)
+def test_encryption_that_breaks_off_is_tried_again(site, client, answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve_badly():
+            for _ in range(2):
+                with server.accept()[0] as connection:
+                    connection.recv(4096)
+                    connection.sendall(answer)
+
+        site.url = f"https://127.0.0.1:{server.getsockname()[1]}/a"
+        thread = threading.Thread(target=serve_badly, daemon=True)
+        thread.start()
+        text = client.fault(tries=2)
+        thread.join(20)
+    assert "connection to 127.0.0.1, 2 tries in a row" in text
+
+
+def test_a_certificate_that_is_not_valid_is_said_at_once(site, client, monkeypatch):
+    def send(*_, **__):
+        raise requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed")
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    text = client.fault()
+    assert "the certificate of 127.0.0.1 is not valid here; check this computer's clock" in text
+    assert text.endswith("or set REQUESTS_CA_BUNDLE to the school's certificate.")
+    assert client.waits == []
+
+
+def test_certificates_that_are_not_there_are_not_blamed_on_the_disk(client, monkeypatch):
+    client.site.url = "https://127.0.0.1:1/a"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/school.pem")
+    assert "look whether REQUESTS_CA_BUNDLE names a file that is there." in client.fault()
+
+
+def test_a_proxy_that_does_not_let_through_is_said_at_once(site, client, monkeypatch):
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, site.url)  # it knows no CONNECT
+    site.url = "https://data.invalid/a"
+    assert "the proxy does not let it through; check HTTPS_PROXY, or ask who runs this network." in client.fault()
+    assert client.waits == []
 
 
 # Drips
@@ -410,6 +492,12 @@ def test_redirects_out_of_the_web_are_refused(site, client, place):
     assert f"127.0.0.1 leads to {place.split(':')[0]}://" in client.fault()
 
 
+@pytest.mark.parametrize("place", ["http://[::1/x", "http://a..b/x", "http://127.0.0.1/\xe9"])
+def test_redirects_to_what_is_no_address_are_one_sentence(site, client, place):
+    site.usual = partial(refuse, status=302, Location=place)
+    assert "the way to it leads over an address that is not valid; open its page in a browser" in client.fault()
+
+
 def test_redirects_that_give_up_encryption_are_refused(site, client, monkeypatch):
     sent = []
 
@@ -449,7 +537,8 @@ def test_chunks_that_add_up_to_another_length_are_refused(site, client, more):
     site.usual = partial(serve, content=content, block=7000, Content_Length=None, Transfer_Encoding="chunked")
     text = client.fault(size=len(CONTENT))
     assert ("brought it no further" if more < 0 else "sends more than the 300,000 bytes that it must have") in text
-    assert not list(client.path.parent.iterdir())
+    assert not client.path.exists()
+    assert more < 0 or not list(client.path.parent.iterdir())  # what is too long is of no use
 
 
 def test_chunks_without_a_known_length_are_whole_when_they_end_as_they_should(site, client):
@@ -503,11 +592,15 @@ def test_a_date_tells_versions_apart_where_no_tag_does(site, client):
     assert client.is_whole()
 
 
-@pytest.mark.parametrize("note", [b"", b"[]", b'{"url": 1}', b'{"url": "http://a", "version": "1", "bytes": 300000}'])
+@pytest.mark.parametrize(
+    "note",
+    ["", "[]", '{"url": 1}', '{"url": "http://a", "version": "1", "bytes": 300000}']
+    + ['{"url": "SITE", "version": "1", "bytes": "many"}', '{"url": "SITE", "version": 1, "bytes": 300000}'],
+)
 def test_a_part_of_unknown_origin_is_not_built_on(site, client, note):
     client.path.parent.mkdir()
     client.part.write_bytes(b"x" * 1000)
-    client.part.with_name("data.bin.part.json").write_bytes(note)
+    client.part.with_name("data.bin.part.json").write_text(note.replace("SITE", site.url))
     client.get()
     assert client.is_whole()
     assert "begun anew, because nothing tells" in client.said
@@ -555,9 +648,18 @@ def test_a_truncated_zip_of_the_length_it_says_is_refused(site, client, cut):
     assert client.get("CT-0.zip").read_bytes() == packed.getvalue()
 
 
-def test_an_empty_file_is_refused(site, client):
-    site.usual = partial(serve, content=b"")
-    assert "data.bin: it is empty; run the same command again" in client.fault()
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({"content": b""}, "127.0.0.1 sends an empty file instead of it; try again later, or open its page"),
+        ({"Content_Encoding": "gzip"}, "127.0.0.1 packs it on the way ('gzip'), although it is asked not to; open"),
+    ],
+)
+def test_an_empty_or_packed_file_is_refused_and_the_part_kept(site, client, headers, words):
+    site.script = [partial(serve, upto=100_000)]
+    site.usual = partial(serve, ranges=False, **headers)
+    assert words in client.fault()
+    assert client.part.read_bytes() == CONTENT[:100_000]
 
 
 def test_another_hash_than_the_published_one_is_refused(site, client):

@@ -52,7 +52,7 @@ def test_the_hints_on_the_run_never_tell(answer):
     ("answer", "hint"),
     [
         (0, "from where is it counted"),
-        (3, "what lies between"),
+        (3, "two gaps and a run"),
         (2, "the first run begins"),
         (5, "0 or 1"),
         (7, "its row"),

@@ -550,6 +550,37 @@ def test_verify_tells_what_is_missing_changed_or_new(get, root):
     assert "move" in said.out
 
 
+@pytest.mark.parametrize(
+    ("left", "said_of_it"),
+    [
+        ([], "Nothing in"),
+        ([".mosmed.part"], "Nothing in"),
+        ([".downloads"], "mosmed: its archives are as they were fetched; it is not laid out here"),
+    ],
+    ids=str,
+)
+def test_what_is_not_laid_out_does_not_pass_for_whole(left, said_of_it, get, root):
+    get("mosmed")
+    (root / "mosmed").rename(root / ".mosmed.part")
+    for path in list(root.iterdir()):
+        if path.name not in left:
+            shutil.rmtree(path)
+    code, said = get("mosmed", "--verify", yes=False)
+    assert code == 1
+    assert "mosmed: 1 faults\n  mosmed is not laid out here\n  To get it, fetch it" in said.out
+    code, said = get("--verify", yes=False)
+    assert (code, said_of_it in said.out) == (0, True), said.out
+
+
+@pytest.mark.parametrize("words", [["--verify"], ["mosmed", "--verify"]])
+def test_without_the_list_of_checksums_nothing_passes_for_whole(words, get, root, published):
+    get("mosmed", "--from", published / "CT-0.zip", published / "CT-23.zip")
+    (root / "mosmed" / "SHA256SUMS").unlink()
+    code, said = get(*words, yes=False)
+    assert code == 1
+    assert "  SHA256SUMS is missing, so that nothing tells what else is changed\n  To get it back, move" in said.out
+
+
 def test_verify_of_nothing_says_so(get, root):
     root.mkdir()
     code, said = get("--verify", yes=False)
@@ -574,6 +605,47 @@ def test_the_list_tells_terms_sources_and_what_is_here(get, root):
     assert "here: a folder that this command did not make" in said.out
     assert "here: begun, not laid out yet" in said.out
     assert "here: nothing" in said.out
+
+
+RECORDED = {"variant": "subset", "subset": None, "cases": {"CT-0": 3}}
+DAMAGED = [
+    "",
+    "[]",
+    *(json.dumps(RECORDED | other) for other in ({"cases": 3}, {"cases": {"CT-0": "3"}}, {"subset": "2"})),
+    *(json.dumps(RECORDED | other) for other in ({"variant": 1}, {"archives": 5}, {"archives": ["CT-0.zip"]})),
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_record_is_told_and_the_others_are_listed(text, get, root):
+    root.joinpath("mosmed").mkdir(parents=True)
+    root.joinpath("mosmed", "SOURCE.json").write_text(json.dumps(RECORDED))
+    assert "here: 3 CT-0; subset" in get("--list", yes=False)[1].out
+    root.joinpath("mosmed", "SOURCE.json").write_text(text)
+    code, said = get("--list", yes=False)
+    assert (code, said.err) == (0, "")
+    (line,) = (line for line in said.out.splitlines() if "SOURCE.json" in line)
+    one_sentence(line.removeprefix("  here: "))
+    assert line.endswith("; move its folder away, and fetch it again.")
+    assert said.out.count("here: nothing") == 3
+    assert "move its folder away, and fetch it again" in refused(get("mosmed"))
+
+
+def test_before_a_subset_is_downloaded_it_is_said_that_the_download_is_whole(get, published):
+    said = get("mosmed", "--subset", 2)[1].out
+    line = "  download: whole, about 0.0 MB; of it, at most 2 of each class are laid out\n"
+    assert said.index(line) < said.index("getting")
+
+
+@pytest.mark.parametrize("fault", [EOFError, UnicodeDecodeError("utf8", b"\xff", 0, 1, "invalid start byte")])
+def test_the_end_of_the_input_is_a_no(fault, get, root, monkeypatch):
+    def end(_):
+        raise fault
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", end)
+    assert "its terms are not accepted" in refused(get("mosmed", yes=False))
+    assert not root.exists()
 
 
 def test_terms_come_before_the_download_and_must_be_accepted(get, root, monkeypatch):
@@ -650,7 +722,9 @@ def test_an_archive_that_would_write_elsewhere_is_refused(name, get, root):
     assert not root.exists()
 
 
-@pytest.mark.parametrize("name", ["a?.nii.gz", "a:b.nii.gz", 'a".nii.gz', "a\n.nii.gz"])
+@pytest.mark.parametrize(
+    "name", ["a?.nii.gz", "a:b.nii.gz", 'a".nii.gz', "a\n.nii.gz", "a\u2028.nii.gz", "a\x85.nii.gz"]
+)
 def test_names_that_windows_cannot_write_are_refused(name, get, root):
     given = pack(root.parent / "a.zip", {"CT-23/b.nii.gz": b"b", f"CT-0/{name}": b"a"})
     assert "not every system can write" in refused(get("mosmed", "--from", given))
@@ -661,6 +735,80 @@ def test_two_files_of_one_name_are_refused(get, root):
     assert "two files would become ct-0/a.nii.gz" in refused(get("mosmed", "--from", given))
     given = pack(root.parent / "b.zip", {"CT-23/b.nii.gz": b"b", "x/CT-0/a.nii.gz": b"a", "y/CT-0/a.nii.gz": b"b"})
     assert "two files would become CT-0/a.nii.gz" in refused(get("mosmed", "--from", given))
+
+
+def test_a_name_that_is_no_text_is_refused_before_the_terms(get, root):
+    given = root.parent / "given"
+    fill(given, {"CT-0": 1, "CT-23": 1})
+    (given / "CT-0" / os.fsdecode(b"\xff.nii.gz")).write_bytes(b"a")
+    said = refused(get("mosmed", "--from", given, yes=False))
+    assert r"the name 'CT-0/\udcff.nii.gz' is not UTF-8; rename that file or folder" in said
+    (given / "CT-0" / os.fsdecode(b"\xff.nii.gz")).rename(given / "CT-0" / "a.nii.gz")
+    assert get("mosmed", "--from", given)[0] == 0
+    (root / "mosmed" / "CT-0" / os.fsdecode(b"\xff.nii.gz")).write_bytes(b"a")
+    code, said = get("--verify", yes=False)
+    assert (code, r"CT-0/\udcff.nii.gz is new here" in said.out) == (1, True)
+
+
+def test_names_in_an_archive_may_begin_in_its_own_folder(get, root, phantom_sets):
+    """As `zip -r a.zip ./CT-0 ./CT-23` of some programs, and what joins folders with two slashes."""
+    members = below(phantom_sets / "mosmed" / "CT-0", "./CT-0/") | below(phantom_sets / "mosmed" / "CT-23", "CT-23//")
+    code, said = get("mosmed", "--from", pack(root.parent / "a.zip", members))
+    assert code == 0, said.err
+    assert len(scans.read_folder(root / "mosmed").cases) == 6
+
+
+def bytes_of(**arrays) -> bytes:
+    """An .npz file of such arrays."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+NAMES = ["a", "b", "c"]
+NO_PROJECTIONS = {
+    "nothing": b"",
+    "a page": b"<html>Please log in</html>",
+    "half": bytes_of(names=NAMES, ydata={"A": [1, 2, 3]})[:-200],
+    "another": bytes_of(names=NAMES, weights=np.ones(3)),
+}
+HARDLY = {
+    "too few": bytes_of(names=NAMES, ydata={"A": [1, 2, 3], "B": [1]}),
+    "no list": bytes_of(names=NAMES, ydata={"A": 5}),
+    "a text": bytes_of(names=NAMES, ydata={"A": "abc"}),
+    "no dict": bytes_of(names=NAMES, ydata=np.ones(3)),
+    "no names": bytes_of(names=[], ydata={"A": []}),
+    "damaged": bytes_of(names=NAMES, ydata={"A": [1, 2, 3]}).replace(b"descr", b"drcse"),
+}
+
+
+@pytest.mark.parametrize("way", ["file", "folder", "archive"])
+@pytest.mark.parametrize("content", NO_PROJECTIONS.values(), ids=NO_PROJECTIONS)
+def test_what_only_ends_like_the_projections_is_not_laid_out(content, way, get, root):
+    given = root.parent / "mine.npz"
+    given.write_bytes(content)
+    named = given
+    if way == "folder":
+        given = root.parent / "folder"
+        given.mkdir()
+        named = named.rename(given / "mine.npz")
+    elif way == "archive":
+        given = pack(root.parent / "box.zip", {"mine.npz": content})
+        named = given / "mine.npz"
+    said = refused(get("l3", "--from", given))
+    assert said.startswith(f"{named.as_posix()}: it ")
+    assert "; download it again from the authors' page" in said
+    assert not (root / "l3").exists()
+
+
+@pytest.mark.parametrize("content", HARDLY.values(), ids=HARDLY)
+def test_a_subset_of_damaged_projections_is_a_sentence_on_the_file_that_was_given(content, get, root):
+    given = root.parent / "mine.npz"
+    given.write_bytes(content)
+    said = refused(get("l3", "--subset", 2, "--from", given))
+    assert said.startswith(f"{given.as_posix()}: it")
+    assert "download it again" in said
+    assert not (root / "l3").exists()
 
 
 def test_what_lacks_is_named(get, root, published):
@@ -693,7 +841,13 @@ def test_without_kaggles_client_a_sentence_tells_how_to_get_it(get, root, monkey
 
 
 @pytest.mark.parametrize(
-    "words", ["OSError: Could not find kaggle.json. Make sure", "403 - Forbidden", "401 Client Error"]
+    "words",
+    [
+        "OSError: Could not find kaggle.json. Make sure",
+        "ValueError: Error: Missing username in configuration.",
+        "403 - Forbidden",
+        "401 Client Error: Unauthorized for url",
+    ],
 )
 def test_without_a_token_a_sentence_tells_how_to_get_one(words, get, root, monkeypatch):
     monkeypatch.setenv("SAYS", words)
@@ -702,18 +856,29 @@ def test_without_a_token_a_sentence_tells_how_to_get_one(words, get, root, monke
 
 
 def test_what_else_goes_wrong_with_kaggles_client_is_told_and_the_next_try_goes_on(get, root, monkeypatch):
-    monkeypatch.setenv("SAYS", "first line\nConnection reset by peer")
+    monkeypatch.setenv("SAYS", "12%|#   | 401M/3.3G\r12%|#   | 403M/3.3G\nConnection reset by peer")
     assert "Kaggle's client failed and said 'Connection reset by peer'" in refused(get("siim"))
     monkeypatch.delenv("SAYS")
-    monkeypatch.setenv("BYTES", "5000")
-    said = refused(get("siim"))
-    assert "what Kaggle's client brought was of no use, it is not a whole zip archive" in said
-    assert not list(root.rglob("*.zip"))
+    for number in ("4000", "5000"):
+        monkeypatch.setenv("BYTES", number)
+        said = refused(get("siim"))
+        assert "what Kaggle's client brought was of no use, it is not a whole zip archive, and is kept as " in said
+        assert not list(root.rglob("*.zip"))
+        (kept,) = root.rglob("*.refused")
+        assert (f" {kept}; " in said, kept.stat().st_size) == (True, int(number))
     monkeypatch.delenv("BYTES")
     assert get("siim")[0] == 0
     sums = json.loads((root / ".downloads" / "siim" / "checksums.json").read_text())
     assert sums[SIIM]["sha256"] == files.hash_file(root / ".downloads" / "siim" / SIIM)
     assert {path.name for path in (root / ".downloads" / "siim").iterdir()} == {SIIM, "checksums.json"}
+
+
+@pytest.mark.parametrize("program", ["", "#!/no/such/python\n"])
+def test_a_kaggle_client_that_does_not_start_is_told(program, get, root):
+    (root.parent / "bin" / "kaggle").write_text(program)
+    said = refused(get("siim"))
+    assert "the program of Kaggle's client cannot be started (" in said
+    assert said.endswith("); install it again with pip.\n")
 
 
 def test_a_stopped_command_stops_kaggles_client(root, monkeypatch):

@@ -102,6 +102,7 @@ def test_a_scan_without_l3_is_not_hidden_and_an_unknown_level_is_refused():
         l3_examples.hide(one(ALL), above="C3")
 
 
-def test_the_rule_for_what_is_left_names_its_middle():
+def test_the_rule_for_what_is_left_knows_the_cut_alone():
     hidden = l3_examples.hide(one(ALL), above="L1", below="L4")  # rows 40 to 70, L3 at 60
-    assert l3_examples.middle_errors(hidden).tolist() == [-5 * MM]
+    np.testing.assert_allclose(l3_examples.cut_errors(hidden, 0.5), [-5 * MM])
+    np.testing.assert_allclose(l3_examples.cut_errors(hidden), [0], atol=1e-9)

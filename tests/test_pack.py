@@ -333,6 +333,10 @@ def test_another_choice_takes_away_what_is_not_in_it(run, out):
     assert not list(out.rglob("*.whl"))
     assert set(everything(out)) == {*sums(out), "SHA256SUMS"}
     assert run("--verify")[0] == 0
+    (out.parent / "empty").mkdir()
+    assert run(root=out.parent / "empty", given="none")[0] == 0
+    assert list((out / "data").iterdir()) == []  # a class without scans would stop a notebook
+    assert run("--verify")[0] == 0
 
 
 def test_a_whole_bundle_is_not_whole_while_it_is_changed(run, out, monkeypatch):
@@ -378,7 +382,12 @@ def test_a_folder_with_something_else_is_left_alone(run, out):
     assert everything(out) == {"holiday.jpg": b"beach"}
     (out / "holiday.jpg").unlink()
     (out / ".Trashes").write_bytes(b"of a desktop")
+    for name in ("System Volume Information/IndexerVolumeGuid", "$RECYCLE.BIN/desktop.ini"):
+        (out / name).parent.mkdir()
+        (out / name).write_bytes(b"of Windows, on a stick that it formatted")
     assert run()[0] == 0
+    assert (out / name).is_file()
+    assert name not in sums(out)
     (out / "course" / "mine.py").write_bytes(b"pass")
     assert "something else, course/mine.py" in refused(run())
     assert (out / "SHA256SUMS").exists()

@@ -56,7 +56,7 @@ def test_the_run_size_follows_device_and_data(monkeypatch, tmp_path, device, dat
 
 def test_a_data_folder_that_is_not_there_is_an_error_and_never_phantoms(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
-    for name in ("nowhere", str(tmp_path / "nowhere"), str(tmp_path / "file")):
+    for name in ("nowhere", "~nosuchuser/data", str(tmp_path / "nowhere"), str(tmp_path / "file")):
         monkeypatch.setenv("COURSE_DATA", name)
         with pytest.raises(DataError) as caught:
             runtime.start()

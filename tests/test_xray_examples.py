@@ -32,6 +32,7 @@ from helpers import (
 from helpers.datasets import Split
 from helpers.film_arrays import Films
 from helpers.film_samples import LabelledFilms
+from helpers.jobs import Sets
 from helpers.phantoms_radiography import CLASSES, RadiographySettings
 from helpers.schedules import Schedule
 
@@ -169,7 +170,7 @@ def test_controls_that_come_near_are_named():
 
 def test_controls_that_stay_away_are_no_alarm():
     said = xray_examples.verdict(judged(0.95), {"borders": judged(0.3), "histogram": judged(0.5)})
-    assert said.endswith("come near the full result: most of it needs what lies inside the box.")
+    assert "come near the full result: by these figures most of it needs what lies inside the box" in said
     assert ": 0 % of what" in said  # below chance is nothing, not less
 
 
@@ -297,9 +298,20 @@ def test_every_depth_has_a_line_with_its_parameters():
     assert [other - one for one, other in zip(whole, more, strict=True)] == [513, 513, 2049, 2049, 2049]
 
 
-def test_the_majority_is_a_share():
-    given = make_films(12)._replace(labels=np.array([0] * 3 + [2] * 7 + [1] * 2))
-    assert xray_examples.majority(LabelledFilms(given, range(12), 0)) == pytest.approx(7 / 12)
+def test_the_majority_is_that_of_the_training_set():
+    given = make_films(12)._replace(labels=np.array([0] * 3 + [2] * 4 + [0] * 1 + [1] * 4))
+    train, valid = LabelledFilms(given, range(7), 0), LabelledFilms(given, range(6, 12), 0)
+    assert xray_examples.majority(Sets(train, valid, valid)) == pytest.approx(1 / 6)
+
+
+def test_the_noisiest_test_image_is_shown_and_all_are_counted():
+    given = make_films(12)._replace(images=np.full((12, 32, 32), 128, np.uint8))
+    given.images[3] = 255  # not a test image
+    given.images[7] = 0
+    found = replace(evaluation([0, 1, 2], [0, 1, 2]), cases=np.array([6, 7, 8]))
+    noisy, said = xray_examples.wrapped(given, found, 10, 0)
+    assert noisy.white > 0.4
+    assert said == f"On average over 3 test images: {100 * noisy.white / 3:.1f} % to white, 0.0 % to black."
 
 
 def test_bins_are_those_of_the_reliability():
@@ -353,6 +365,14 @@ def test_one_test_image_is_shown_as_each_control_sees_it(boxes):
     assert lost[2] == np.mean(
         controls.blank_boxes(given.images[:1], controls.LUNGS if boxes is None else boxes[0]) == 0
     )
+
+
+def test_the_image_shown_has_a_box_of_usual_size():
+    given, sides = make_films(12, side=20), 0.5 + np.arange(12) / 40
+    given.images[:] = 1 + np.arange(12)[:, None, None]
+    split = split_of(given, np.stack([0 * sides, 0 * sides, sides, sides], axis=1))
+    images, _ = xray_examples.shown(given, split)
+    assert np.round(255 * images[0][0, 0]) == 1 + np.sort(split.test)[len(split.test) // 2]
 
 
 def test_the_first_test_image_that_could_be_read_is_shown():

@@ -267,7 +267,7 @@ def build(path: Path) -> tuple[str, list[list[str]]]:
         results, fault = [], fault or str(error)
     print(f"  {path.stem}: {'failed' if fault else 'done'} after {minutes} minutes", flush=True)
     if fault or not results:
-        results.append(["failed" if fault else "no passport", "-", "-", "-"])
+        results.append(["failed" if fault else "none of its own", "-", "-", "-"])
     return fault, [[path.stem, *result, minutes, peak] for result in results]
 
 

@@ -150,7 +150,7 @@ def main() -> None:
         return
     build = "the CPU" if not gpu else f"a GPU ({gpu})"
     print(f"Setting up .venv, because {stale}: Python {target['python']}, Paddle for {build}.")
-    print("  This takes a minute or two and about 2 GB of disk.", flush=True)
+    print("  This takes a minute or two and about 2 GB of disk, after a download of 420 MB.", flush=True)
     start = time.monotonic()
     try:
         make(target)
