@@ -189,7 +189,9 @@ def heat_colours() -> ListedColormap:
     Used by notebooks 01 and 04.
     """
     colours = colormaps["inferno"](np.linspace(0.35, 1, 256))
-    colours[:, 3] = 0.85 * np.linspace(0, 1, 256) ** 0.7
+    colours[:, 3] = (
+        0.85 * np.clip(np.linspace(-0.2, 1, 256), 0, 1) ** 0.7
+    )  # a haze of weak heat would tint all that is bright
     return ListedColormap(colours)
 
 
