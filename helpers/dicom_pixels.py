@@ -5,31 +5,21 @@ Used by `dicom` for CT slices (notebooks 01 and 02) and by `xray` for radiograph
 
 import logging
 import os
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
+from helpers import jpegs
 from helpers.files import DataError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-JPEG_12_BIT = "1.2.840.10008.1.2.4.51"
-# What may announce the frame in a JPEG of each kind. JPEG-LS, the last two, begins its files as JPEG does.
-JPEG_FRAMES = {
-    "1.2.840.10008.1.2.4.50": (0xC0, 0xC1, 0xC2),
-    JPEG_12_BIT: (0xC0, 0xC1),
-    "1.2.840.10008.1.2.4.57": (0xC3,),
-    "1.2.840.10008.1.2.4.70": (0xC3,),
-    "1.2.840.10008.1.2.4.80": (0xF7,),
-    "1.2.840.10008.1.2.4.81": (0xF7,),
-}
-JPEG_PARTS = (*range(0xE0, 0xF0), 0xFE, 0xDB, 0xC4, 0xDD, 0xF8)  # notes, tables, restart interval, JPEG-LS settings
 JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 LARGEST = 64 << 20  # pixels; the largest detectors have a quarter of that
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
@@ -153,46 +143,24 @@ def _decode(data: "Dataset") -> np.ndarray:
     size = (data.Rows, data.Columns, data.get("SamplesPerPixel", 1))
     syntax = str(data.file_meta.TransferSyntaxUID)
     pillow = syntax in JPEG_2000
-    if syntax in JPEG_FRAMES or pillow:
+    if syntax in jpegs.FRAMES or pillow:
         frame = next(generate_frames(data.PixelData, number_of_frames=1))
         if not frame.rstrip(b"\0\xff").endswith(b"\xff\xd9"):  # codecs fill up in grey what was cut off
             raise ValueError
-    if syntax in JPEG_FRAMES:
-        *announced, bits = _read_jpeg_header(frame, JPEG_FRAMES[syntax])
+    if syntax in jpegs.FRAMES:
+        *announced, bits = jpegs.read_header(frame, jpegs.FRAMES[syntax])
         depth = (8, range(8, 9)) if bits <= 8 else (16, range(1, 17))
         if tuple(announced) != size or data.BitsAllocated != depth[0] or data.BitsStored not in depth[1]:
             raise ValueError  # gdcm would end the process
-        pillow = 0xC0 in JPEG_FRAMES[syntax] and bits == 8
-        if syntax == JPEG_12_BIT and not pillow:  # gdcm unpacks it, but pydicom hands it over under another name only
+        pillow = 0xC0 in jpegs.FRAMES[syntax] and bits == 8
+        # gdcm unpacks 12 bits, but pydicom hands them over under another name only.
+        if syntax == jpegs.TWELVE_BIT and not pillow:
             data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
     data.pixel_array_options(decoding_plugin="pillow" if pillow else "")
     pixels = data.pixel_array
     if pixels.shape != (size if size[2] > 1 else size[:2]) or size[2] not in (1, 3):
         raise ValueError
     return pixels
-
-
-def _read_jpeg_header(frame: bytes, kinds: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Rows, columns, colours and bits that a JPEG, JPEG lossless or JPEG-LS frame announces.
-
-    Asked before decoding, because gdcm ends the whole process, kernel and all, if they are not what DICOM said, or
-    if a frame of another kind, more than 16 bits or no code tables are announced.
-    """
-    found, coded, place = None, False, 2
-    while frame[place : place + 2] != b"\xff\xda":  # the scan itself begins
-        marker = frame[place + 1]
-        if frame[place] != 0xFF or marker not in (*JPEG_PARTS, *kinds):
-            raise ValueError
-        coded |= marker in (0xC4, 0xF7)  # Huffman tables; JPEG-LS needs none
-        if marker in kinds:
-            bits, rows, columns, colours = struct.unpack(">BHHB", frame[place + 4 : place + 10])
-            if found or bits > 16:
-                raise ValueError
-            found = (rows, columns, colours, bits)
-        place += 2 + int.from_bytes(frame[place + 2 : place + 4])
-    if found is None or not coded:
-        raise ValueError
-    return found
 
 
 def read_display(path: str | os.PathLike) -> "tuple[Dataset, np.ndarray]":
@@ -256,7 +224,17 @@ def _show(data: "Dataset", stored: np.ndarray) -> np.ndarray:
         return (((stored.astype(float) - low) / (high - low)) @ np.array(LUMA)).astype(np.float32).clip(0, 1)
     if kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise ValueError
+    if stored.dtype != np.uint8:
+        return _shade(data, kind, stored)
+    # Few numbers, many pixels: each number is shaded once, from the smallest that is stored to the largest.
+    levels = np.arange(int(stored.min()), int(stored.max()) + 1).astype(np.uint8)
+    table = np.zeros(256, np.float32)
+    table[levels] = _shade(data, kind, levels)
+    return cv2.LUT(np.ascontiguousarray(stored), table)
 
+
+def _shade(data: "Dataset", kind: str, stored: np.ndarray) -> np.ndarray:
+    """Stored numbers of one colour, of any shape, as float32 grey in [0, 1]."""
     low, high = fit_bits(stored, int(data.BitsStored))
     values = stored
     if data.get("ModalityLUTSequence"):

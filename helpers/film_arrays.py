@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers import files, masks, stores, xray
+from helpers import dicom_pixels, files, masks, stores, xray
 from helpers.datasets import Cases
 from helpers.estimates import plural
 from helpers.files import DataError
@@ -79,7 +79,8 @@ def prepare(data: Cases, side: int, runs: Sequence[Sequence[str]] | None = None)
 
 def _fill(data: Cases, side: int, runs: Sequence[Sequence[str]] | None, folder: Path) -> None:
     jobs = [(case.path, None if runs is None else tuple(runs[i])) for i, case in enumerate(data.cases)]
-    found = stores.fill_rows(folder, partial(_shrink, side), jobs, "preparing images")
+    with dicom_pixels.quiet():  # once for all: to hush and to wake takes time that threads cannot share
+        found = stores.fill_rows(folder, partial(_shrink, side), jobs, "preparing images")
     np.save(folder / "usable.npy", np.array([fault is None for fault in found]))
     faults = [(index, fault.fault, fault.remedy) for index, fault in enumerate(found) if fault]
     files.write_json(folder / "faults.json", faults)
@@ -88,7 +89,7 @@ def _fill(data: Cases, side: int, runs: Sequence[Sequence[str]] | None, folder: 
 def _shrink(side: int, job: tuple[Path, tuple[str, ...] | None]) -> dict[str, np.ndarray] | DataError:
     path, texts = job
     try:
-        pixels = xray.read_radiograph(path).pixels
+        pixels = xray.read_pixels(path)
     except DataError as fault:
         return fault
     rows = {"images": np.round(to_square(pixels, side) * 255).astype(np.uint8)}

@@ -74,7 +74,7 @@ def look_at_all(paths: Sequence[Path]) -> list[Look]:
 def _look(path: Path) -> Look:
     """Look at one image; its content is known to the caller."""
     try:
-        pixels = xray.read_radiograph(path).pixels
+        pixels = xray.read_pixels(path)
     except DataError as error:
         return Look("", duplicates.mark(np.zeros((1, 1))), (0, 0), "", error.fault, error.remedy)
     try:

@@ -113,15 +113,33 @@ def read_radiograph(path: str | os.PathLike, subject: str = "patient") -> Radiog
 
     Taught in notebook 03.
     """
-    if dicom_pixels.find_start(path):
-        header, pixels = dicom_pixels.read_display(path)
-        facts = read_facts(header)
-    else:
-        pixels, facts = _read_picture(Path(path)), Facts(None, "", None, None)
+    header, pixels = _read(path)
+    facts = Facts(None, "", None, None) if header is None else read_facts(header)
+    return Radiograph(pixels, *facts, subject)
+
+
+def read_pixels(path: str | os.PathLike) -> np.ndarray:
+    """Read the pixels of a radiograph alone, where thousands are prepared; see `read_radiograph`.
+
+    Returns:
+        ``float32`` [rows, columns] in [0, 1], air dark.
+
+    Raises:
+        DataError: As `read_radiograph`.
+
+    Used by notebooks 03 and 04 through `film_arrays.prepare`.
+    """
+    return _read(path)[1]
+
+
+def _read(path: str | os.PathLike) -> "tuple[Dataset | None, np.ndarray]":
+    """The header, where there is one, and the pixels."""
+    dicom = dicom_pixels.find_start(path)
+    header, pixels = dicom_pixels.read_display(path) if dicom else (None, _read_picture(Path(path)))
     rows, columns = pixels.shape
     if min(rows, columns) < SMALLEST:
         raise DataError(path, f"it has only {rows} x {columns} pixels", "use the image in its original size")
-    return Radiograph(pixels, *facts, subject)
+    return header, pixels
 
 
 def _read_picture(path: Path) -> np.ndarray:

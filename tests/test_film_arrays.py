@@ -224,7 +224,7 @@ def test_without_masks_there_are_none(data, build):
 
 
 def test_the_second_call_reads_no_image(data, films, build, monkeypatch):
-    monkeypatch.setattr(xray, "read_radiograph", lambda _: pytest.fail("it was read again"))
+    monkeypatch.setattr(xray, "read_pixels", lambda _: pytest.fail("it was read again"))
     again = film_arrays.prepare(data, SIDE, data.runs)
     for one, two in zip(films[:4], again[:4], strict=True):
         np.testing.assert_array_equal(one, two)

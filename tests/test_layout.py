@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # From the ground up. A module imports only from the steps before its own; a new one gets its place here.
 FLOORS = {
-    "1": "unpickle estimates stopping",
+    "1": "unpickle estimates stopping jpegs",
     "1, a step up": "files",
     "1, two steps up": "runtime nifti dicom_pixels",
     "1, three steps up": "dicom parallel",
